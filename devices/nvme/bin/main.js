@@ -1,0 +1,10 @@
+#!/usr/bin/env node
+// Committed JavaScript: pnpm links bins before dist exists, and only this can speak to a Node that is too old.
+const major = Number(process.versions.node.split('.')[0]);
+if (major < 22) {
+  console.error(
+    `sidecard-nvme needs Node 22 or later, this is ${process.version}; in the repository, use node_modules/.bin/node`,
+  );
+  process.exit(1);
+}
+await import('../dist/main.js');
