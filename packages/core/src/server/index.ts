@@ -1,0 +1,3 @@
+export * from './channel.ts';
+export * from './channel-pair.ts';
+export type { DeviceServer, DeviceServerOptions } from './device-server.ts';
