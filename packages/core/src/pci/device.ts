@@ -1,0 +1,113 @@
+import type { GuestMemory } from '../memory/guest-memory.ts';
+import type { PollSource } from '../reactor/poll-source.ts';
+import type { StateArena } from '../state/arena.ts';
+import type { Bar } from './bar.ts';
+
+/** Who a PCI function says it is (PCI Local Bus 3.0, 6.2.1), and which capabilities it has. */
+export interface PciIdentity {
+  readonly vendor: number;
+  readonly device: number;
+  readonly revision?: number;
+  /** Base class, sub-class and programming interface as one 24-bit number, for instance 0x010802. */
+  readonly classCode: number;
+  readonly subsystemVendor?: number;
+  readonly subsystem?: number;
+  readonly interrupts: PciInterrupts;
+  /** PCI Express endpoint capability with Function Level Reset. */
+  readonly express?: boolean;
+  /** Power Management capability (D0 and D3hot). */
+  readonly powerManagement?: boolean;
+  /** Advanced Error Reporting extended capability. Wants `express`. */
+  readonly advancedErrorReporting?: boolean;
+  /** Device Serial Number extended capability. Wants `express`. */
+  readonly serialNumber?: Uint8Array;
+  /** Vendor-specific capabilities: the bytes after the length byte. */
+  readonly vendorSpecific?: readonly Uint8Array[];
+}
+
+export interface PciInterrupts {
+  /** INTA#, level. */
+  readonly intx?: boolean;
+  /** MSI vectors: 1, 2, 4, 8, 16 or 32. */
+  readonly msi?: number;
+  readonly msix?: {
+    /** 1 to 2048. */
+    readonly vectors: number;
+    readonly table: { readonly bar: number; readonly offset: number };
+    readonly pba: { readonly bar: number; readonly offset: number };
+  };
+}
+
+/** `conventional` is DEVICE_RESET (a machine reset); `function` is FLR; `disconnect` is a client that has gone. */
+export type ResetKind = 'conventional' | 'function' | 'disconnect';
+
+/** The whole contract of a device. */
+export interface PciDevice {
+  readonly identity: PciIdentity;
+  /** By BAR index; a 64-bit BAR takes its index and the next. */
+  readonly bars: { readonly [index: number]: Bar };
+  /**
+   * Brings the registers to their reset values, at once. Requests in flight are disowned: they end without telling the guest.
+   * `disconnect` keeps device state (the next client resets it if it wants to) but starts nothing new.
+   */
+  reset(kind: ResetKind): void;
+  /**
+   * Requests whose I/O may still touch the guest or the disk, of any generation. The answers to DEVICE_RESET and FLR wait until it is 0.
+   */
+  readonly inFlight?: number;
+  /** The level of INTA#, from state alone. Asked for while MSI and MSI-X are off. */
+  interruptLevel?(): boolean;
+  /** A drain took too long: the guest is to see a failed device, and no I/O starts until the old has ended. */
+  failed?(reason: string): void;
+  /** The guest's memory map has changed. */
+  memoryChanged?(): void;
+  /** The daemon ends: take no more commands, make what was acknowledged durable. Resolves when that is done. */
+  quiesce?(): Promise<void>;
+}
+
+export interface Interrupts {
+  /** What the driver has switched on. */
+  readonly mode: 'none' | 'intx' | 'msi' | 'msix';
+  /** Vectors that the driver may use in this mode; 1 for INTx. */
+  readonly vectors: number;
+  /** MSI, MSI-X: sends the message of a vector, or keeps it pending. MSI with fewer vectors enabled: taken modulo their number. */
+  signal(vector: number): void;
+  /** INTx: the level may have changed; asks the device's interruptLevel(). Cheap when it has not. */
+  update(): void;
+}
+
+/** Time, injected: real in a daemon, virtual in a test. */
+export interface Clock {
+  /** Monotonic milliseconds. */
+  now(): number;
+  /** Milliseconds since 1970. */
+  wallTime(): number;
+  setTimer(delayMs: number, callback: () => void): Timer;
+}
+export interface Timer {
+  cancel(): void;
+}
+
+export interface Log {
+  debug(fields: object, message: string): void;
+  info(fields: object, message: string): void;
+  warn(fields: object, message: string): void;
+  error(fields: object, message: string): void;
+}
+
+/** All that a device gets. */
+export interface Host {
+  readonly memory: GuestMemory;
+  readonly interrupt: Interrupts;
+  readonly clock: Clock;
+  readonly state: StateArena;
+  readonly log: Log;
+  /** True while the guest lets the function master the bus; without it all DMA faults. */
+  readonly busMaster: boolean;
+  /** Runs `work` once, after the access being handled has been answered and before the reactor sleeps. Deferring the same function twice runs it once. */
+  defer(work: () => void): void;
+  /** Has the reactor look at a source until the returned function is called. */
+  poll(source: PollSource): () => void;
+  /** The device cannot go on: the ERR interrupt stops the machine where the client has asked for it. */
+  fail(reason: string): void;
+}
