@@ -1,0 +1,196 @@
+/* A polling NVMe driver over vfio-user, in a process of its own: shared memory, one queue pair, doorbells in a mapped
+ * page or trapped. No interrupts. Section numbers are NVM Express Base 2.0's.
+ * usage: nvme-driver SOCKET OPCODE BYTES DEPTH SECONDS mapped|trapped CPU PID
+ * Prints, as JSON, the commands done, the seconds they took, and the CPU time that process PID (the device) used. */
+#include "vfio-user.h"
+
+enum { PAGE = 4096, QUEUE = 1024, ADMIN = 32 };
+enum { SLOT_BYTES = 1 << 17, DEPTH_MAX = 256 };
+/* Guest memory: admin queues, I/O queues, PRP lists, data. */
+enum {
+  ADMIN_SQ = 0, ADMIN_CQ = PAGE, IO_SQ = 16 * PAGE, IO_CQ = IO_SQ + QUEUE * 64, LISTS = 64 * PAGE,
+  DATA = LISTS + DEPTH_MAX * PAGE, RAM = DATA + DEPTH_MAX * SLOT_BYTES
+};
+static const uint64_t BASE = 0x100000000u;
+
+struct command { uint8_t opcode, flags; uint16_t id; uint32_t nsid, d2, d3; uint64_t meta, prp1, prp2; uint32_t d10, d11, d12, d13, d14, d15; };
+struct completion { uint32_t d0, d1; uint16_t head, queue, id, status; };
+struct queue { volatile struct command *sq; volatile struct completion *cq; uint32_t depth, tail, head, phase; int sq_doorbell, cq_doorbell; };
+
+static int sock;
+static char *ram;
+static volatile uint32_t *doorbells;
+
+static uint32_t read_register(uint32_t offset) {
+  struct region_access m;
+  char reply[256];
+  send_message(sock, &m, access_request(&m, REGION_READ, REGION_BAR0, offset, 4), -1);
+  receive_message(sock, reply, sizeof reply, NULL);
+  uint32_t value;
+  memcpy(&value, reply + 32, 4);
+  return value;
+}
+
+static void write_region(uint32_t region, uint64_t offset, const void *data, uint32_t count) {
+  struct region_access m;
+  char reply[256];
+  size_t size = access_request(&m, REGION_WRITE, region, offset, count);
+  memcpy(m.data, data, count);
+  send_message(sock, &m, size, -1);
+  receive_message(sock, reply, sizeof reply, NULL);
+}
+
+static void ring(int doorbell, uint32_t value) {
+  if (doorbells) __atomic_store_n(&doorbells[doorbell], value, __ATOMIC_RELEASE);
+  else write_region(REGION_BAR0, 0x1000 + 4 * (uint64_t)doorbell, &value, 4);
+}
+
+static void map_ram(void) {
+  int fd = memfd_create("guest", MFD_CLOEXEC);
+  if (fd < 0 || ftruncate(fd, RAM)) die("memfd");
+  ram = mmap(NULL, RAM, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+  if (ram == MAP_FAILED) die("mmap");
+  memset(ram, 0, RAM);
+  struct { struct header h; uint32_t argsz, flags; uint64_t offset, address, size; } m =
+    { { 3, DMA_MAP, sizeof m, 0, 0 }, sizeof m - 16, 3, 0, BASE, RAM };
+  char reply[256];
+  send_message(sock, &m, sizeof m, fd);
+  receive_message(sock, reply, sizeof reply, NULL);
+}
+
+/* The sparse mmap area of BAR0 holds the doorbells (vfio-user.rst, VFIO_USER_DEVICE_GET_REGION_INFO). */
+static void map_doorbells(void) {
+  struct { struct header h; uint32_t argsz, flags, index, capability; uint64_t size, offset; } m =
+    { { 4, GET_REGION_INFO, sizeof m, 0, 0 }, PAGE - 32, 0, REGION_BAR0, 0, 0, 0 };
+  struct { struct header h; uint32_t argsz, flags, index, capability; uint64_t size, offset;
+           uint16_t id, version; uint32_t next, areas, reserved; uint64_t area_offset, area_size; } reply;
+  char raw[PAGE];
+  send_message(sock, &m, sizeof m, -1);
+  int fd = receive_message(sock, raw, sizeof raw, NULL);
+  memcpy(&reply, raw, sizeof reply);
+  if (fd < 0) { fprintf(stderr, "no doorbells to map\n"); exit(1); }
+  doorbells = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, (off_t)(reply.offset + reply.area_offset));
+  if (doorbells == MAP_FAILED) die("mmap doorbells");
+}
+
+static inline void submit(struct queue *q, const struct command *c) {
+  memcpy((void *)&q->sq[q->tail], c, sizeof *c);
+  if (++q->tail == q->depth) q->tail = 0;
+}
+
+/* Takes one completion; answers its command identifier, or -1 when there is none. */
+static inline int take(struct queue *q) {
+  volatile struct completion *c = &q->cq[q->head];
+  uint32_t last = __atomic_load_n((volatile uint32_t *)&c->id, __ATOMIC_ACQUIRE);
+  if ((last >> 16 & 1) != q->phase) return -1;
+  if (last >> 17) { fprintf(stderr, "command %u failed with status %x\n", last & 0xffff, last >> 17); exit(1); }
+  if (++q->head == q->depth) { q->head = 0; q->phase ^= 1; }
+  return (int)(last & 0xffff);
+}
+
+static void admin(struct queue *q, struct command c) {
+  submit(q, &c);
+  ring(q->sq_doorbell, q->tail);
+  for (uint64_t until = now_ns() + 5000000000u; take(q) < 0;)
+    if (now_ns() > until) { fprintf(stderr, "admin command %02x not answered\n", c.opcode); exit(1); }
+  ring(q->cq_doorbell, q->head);
+}
+
+/* 3.5.1: memory space and bus master on, admin queues, CC.EN, CSTS.RDY; then one pair of I/O queues. */
+static void start(struct queue *a, struct queue *io) {
+  uint16_t on = 6;
+  uint32_t off = 0, aqa = (ADMIN - 1) << 16 | (ADMIN - 1), enable = 4 << 20 | 6 << 16 | 1;
+  uint64_t asq = BASE + ADMIN_SQ, acq = BASE + ADMIN_CQ;
+  write_region(REGION_CONFIG, 4, &on, 2);
+  write_region(REGION_BAR0, 0x14, &off, 4);
+  while (read_register(0x1c) & 1) usleep(1000);
+  write_region(REGION_BAR0, 0x24, &aqa, 4);
+  write_region(REGION_BAR0, 0x28, &asq, 8);
+  write_region(REGION_BAR0, 0x30, &acq, 8);
+  write_region(REGION_BAR0, 0x14, &enable, 4);
+  while (!(read_register(0x1c) & 1)) usleep(1000);
+  *a = (struct queue){ (void *)(ram + ADMIN_SQ), (void *)(ram + ADMIN_CQ), ADMIN, 0, 0, 1, 0, 1 };
+  *io = (struct queue){ (void *)(ram + IO_SQ), (void *)(ram + IO_CQ), QUEUE, 0, 0, 1, 2, 3 };
+  admin(a, (struct command){ .opcode = 5, .prp1 = BASE + IO_CQ, .d10 = (QUEUE - 1) << 16 | 1, .d11 = 1 });
+  admin(a, (struct command){ .opcode = 1, .prp1 = BASE + IO_SQ, .d10 = (QUEUE - 1) << 16 | 1, .d11 = 1 << 16 | 1 });
+}
+
+/* The command of one slot; every slot has data and a PRP list of its own. */
+static struct command prepare(int opcode, uint32_t bytes, int slot) {
+  uint64_t data = BASE + DATA + (uint64_t)slot * SLOT_BYTES, list = LISTS + (uint64_t)slot * PAGE;
+  struct command c = { .opcode = (uint8_t)opcode, .id = (uint16_t)slot, .nsid = 1, .prp1 = data, .d12 = bytes / 512 - 1 };
+  if (bytes > PAGE) c.prp2 = data + PAGE;
+  if (bytes > 2 * PAGE) {
+    c.prp2 = BASE + list;
+    for (uint32_t at = PAGE, i = 0; at < bytes; at += PAGE, i++) ((uint64_t *)(ram + list))[i] = data + at;
+  }
+  return c;
+}
+
+/* User and system time of all threads of a process, seconds (proc(5), /proc/pid/stat fields 14 and 15). */
+static double cpu_seconds(const char *pid) {
+  char path[64], text[1024], *at;
+  unsigned long user = 0, system = 0;
+  snprintf(path, sizeof path, "/proc/%s/stat", pid);
+  FILE *f = fopen(path, "r");
+  size_t n = f ? fread(text, 1, sizeof text - 1, f) : 0;
+  if (f) fclose(f);
+  text[n] = 0;
+  if ((at = strrchr(text, ')'))) sscanf(at + 2, "%*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user, &system);
+  return (double)(user + system) / (double)sysconf(_SC_CLK_TCK);
+}
+
+struct load { struct queue *io; struct command commands[DEPTH_MAX]; int free[DEPTH_MAX], free_count; uint64_t blocks, random, done; uint32_t step; };
+
+/* One turn: fills the queue with commands at random positions, then takes what has completed. */
+static inline void turn(struct load *l) {
+  int started = 0, taken = 0;
+  for (; l->free_count; started++) {
+    struct command *c = &l->commands[l->free[--l->free_count]];
+    l->random ^= l->random << 13; l->random ^= l->random >> 7; l->random ^= l->random << 17;
+    c->d10 = (uint32_t)(l->random % l->blocks * l->step);
+    submit(l->io, c);
+  }
+  if (started) ring(l->io->sq_doorbell, l->io->tail);
+  for (int id; (id = take(l->io)) >= 0; taken++) l->free[l->free_count++] = id;
+  if (taken) ring(l->io->cq_doorbell, l->io->head);
+  l->done += (uint64_t)taken;
+}
+
+int main(int argc, char **argv) {
+  if (argc < 9) return 2;
+  int opcode = (int)strtol(argv[2], NULL, 0), depth = atoi(argv[4]);
+  uint32_t bytes = (uint32_t)atoi(argv[3]);
+  if (depth < 1 || depth > DEPTH_MAX || bytes < 512 || bytes > SLOT_BYTES) return 2;
+  double seconds = atof(argv[5]);
+  pin(atoi(argv[7]));
+  sock = connect_to(argv[1]);
+  negotiate(sock);
+  map_ram();
+  if (!strcmp(argv[6], "mapped")) map_doorbells();
+  struct queue a, io;
+  start(&a, &io);
+
+  /* Positions in the first 256 MiB, aligned to the transfer. */
+  static struct load l;
+  l = (struct load){ .io = &io, .blocks = (256u << 20) / bytes, .random = 88172645463325252u, .step = bytes / 512 };
+  for (int i = 0; i < depth; i++) {
+    l.commands[i] = prepare(opcode, bytes, i);
+    l.free[l.free_count++] = i;
+  }
+  uint64_t begin = 0, counted = 0, moved = 0, progress = now_ns(), warm = progress + 1500000000u;
+  double cpu = 0;
+  for (uint32_t turns = 0;; turns++) {
+    turn(&l);
+    if (turns & 63) continue;
+    uint64_t t = now_ns();
+    if (l.done != moved) { moved = l.done; progress = t; }
+    if (t > progress + 10000000000u) { fprintf(stderr, "stuck with %d commands in flight\n", depth - l.free_count); return 1; }
+    if (!begin && t > warm) { begin = t; counted = l.done; cpu = cpu_seconds(argv[8]); }
+    if (begin && t > begin + (uint64_t)(seconds * 1e9)) {
+      printf("{\"commands\":%llu,\"seconds\":%.6f,\"cpuSeconds\":%.3f}\n", (unsigned long long)(l.done - counted),
+             (double)(t - begin) / 1e9, cpu_seconds(argv[8]) - cpu);
+      return 0;
+    }
+  }
+}
