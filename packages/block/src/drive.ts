@@ -1,0 +1,44 @@
+import type { Log } from '@sidecard/core';
+import type { Native } from '@sidecard/native';
+import type { BlockBackend } from './backend.ts';
+
+/** What `--drive` says. */
+export interface DriveOptions {
+  readonly kind: 'file' | 'memory' | 'null';
+  /** Of the image or block device; empty for memory and null. */
+  readonly path: string;
+  /** `size=`: created sparse when the file is missing. Null: as large as the file. */
+  readonly sizeBytes: number | null;
+  readonly cache: 'writeback' | 'writethrough' | 'none';
+  readonly readOnly: boolean;
+  readonly discard: 'unmap' | 'ignore';
+  /** Of the device; null: derived from the drive's identity. */
+  readonly serial: string | null;
+  /** Logical block size that the device shows, bytes. */
+  readonly lba: 512 | 4096;
+}
+
+/** One line for the person at the command line. `usage` is a wrong `--drive` (exit code 2), `failure` a drive that can't be had (1). */
+export class DriveError extends Error {
+  readonly kind: 'usage' | 'failure';
+
+  constructor(kind: 'usage' | 'failure', message: string) {
+    super(message);
+    this.name = 'DriveError';
+    this.kind = kind;
+  }
+}
+
+/** What a drive needs of its process. */
+export interface DriveHost {
+  readonly native: Native;
+  readonly log: Log;
+  /** Seeds identities; /etc/machine-id unless given. */
+  readonly machineId?: string;
+}
+
+/** Reads `disk.img`, `file=disk.img,size=1G,readonly`, `mem:1G`, `null:1T`. Throws DriveError. */
+export declare function parseDrive(text: string): DriveOptions;
+
+/** Opens (or creates) and locks the drive. Throws DriveError. */
+export declare function openDrive(options: DriveOptions, host: DriveHost): BlockBackend;
