@@ -24,14 +24,14 @@ export type RegisterValues<D extends Declaration> = {
 /** What a device does when the guest accesses a register. A hook changes state and marks work; it never waits or touches guest memory. */
 export interface RegisterHooks {
   /** Before the bytes are read: brings the register up to date. */
-  read?(index: number): void;
+  read?(this: void, index: number): void;
   /** After bits that are cleared by reading (rc) have been cleared; `was` is the register before. */
-  cleared?(was: number, index: number): void;
+  cleared?(this: void, was: number, index: number): void;
   /**
    * After a write, also one that changed nothing: `now` and `was` are the register after and before. Of bits that are `wo`, those
    * that the access did not cover are zero. `index` is that of the array element (of nested arrays counted through), else 0.
    */
-  write?(now: number, was: number, index: number): void;
+  write?(this: void, now: number, was: number, index: number): void;
 }
 
 export type Hooks<D extends Declaration> = {

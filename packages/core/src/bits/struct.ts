@@ -1,63 +1,92 @@
-import type { HostBuffer } from './host-buffer.ts';
+import { HostBuffer } from './host-buffer.ts';
+import { Bank, numberProperty } from './number-property.ts';
+import type { NumberField, StructField } from './struct-field.ts';
 
-/** A field of a record in guest memory. `Value` is what its property is. */
-export interface StructField<Value = unknown> {
-  readonly kind: 'number' | 'bytes' | 'text' | 'records';
-  readonly offset: number;
-  readonly lengthBytes: number;
-  readonly value?: Value;
-}
-
-export interface NumberField extends StructField<number> {
-  readonly kind: 'number';
-  readonly bigEndian: boolean;
-  readonly msb: number;
-  readonly lsb: number;
-  /** Some bits of it: `le8(1).bits(7, 6)`, `le32(40).bits(31)`. */
-  bits(msb: number, lsb?: number): NumberField;
-}
 export interface StructFields {
   readonly [name: string]: StructField;
 }
+
+type ValueOf<F> = F extends StructField<infer V> ? V : never;
+
+/** Numbers and texts are assigned, bytes and records are changed in place. */
 export type RecordValues<F extends StructFields> = {
-  -readonly [N in keyof F as F[N] extends StructField<number | string> ? N : never]: F[N] extends StructField<infer V>
-    ? V
-    : never;
+  -readonly [N in keyof F as ValueOf<F[N]> extends number | string ? N : never]: ValueOf<F[N]>;
 } & {
-  readonly [N in keyof F as F[N] extends StructField<number | string> ? never : N]: F[N] extends StructField<infer V>
-    ? V
-    : never;
+  readonly [N in keyof F as ValueOf<F[N]> extends number | string ? never : N]: ValueOf<F[N]>;
 };
+
 /** A record: properties decode on read and encode on write. `buffer` is what GuestMemory.load fills. */
 export type StructRecord<F extends StructFields = StructFields> = { readonly buffer: HostBuffer } & RecordValues<F>;
 
+/** A class of records. */
 export interface Struct<F extends StructFields = StructFields> {
   /** A record over memory of its own, zeroes. */
   new (): StructRecord<F>;
   readonly sizeBytes: number;
   readonly fields: F;
-  /** A record over memory that exists. @throws RangeError when it is too small. */
+  /** A record at the start of memory that exists. For set-up, not per command. @throws RangeError when it is too small. */
   over(buffer: HostBuffer): StructRecord<F>;
 }
-export declare function le8(offset: number): NumberField;
-export declare function le16(offset: number): NumberField;
-export declare function le32(offset: number): NumberField;
-/** As a Number: exact below 2**53, rounded above. */
-export declare function le64(offset: number): NumberField;
-export declare function be16(offset: number): NumberField;
-export declare function be32(offset: number): NumberField;
-export declare function be64(offset: number): NumberField;
-/** The bytes themselves, a view. */
-export declare function bytes(offset: number, lengthBytes: number): StructField<Uint8Array>;
-/** ASCII padded with spaces on the right. */
-export declare function ascii(offset: number, lengthBytes: number): StructField<string>;
-/** `count` records one after the other. */
-export declare function records<F extends StructFields>(
-  offset: number,
-  count: number,
-  struct: Struct<F>,
-): StructField<readonly StructRecord<F>[]>;
+
+/** What a struct makes: `type Command = RecordOf<typeof Command>`. */
+export type RecordOf<S> = S extends Struct<infer F> ? StructRecord<F> : never;
+
 /** Declares a record of `sizeBytes`. @throws when fields overlap or do not fit. */
-export declare function struct<F extends StructFields>(sizeBytes: number, fields: F): Struct<F>;
-/** What a record's class makes: `type Command = RecordOf<typeof Command>`. */
-export type RecordOf<S extends Struct> = S extends Struct<infer F> ? StructRecord<F> : never;
+export function struct<F extends StructFields>(sizeBytes: number, fields: F): Struct<F> {
+  checkPlaces(sizeBytes, fields);
+  const views = Object.entries(fields).filter(([, field]) => field.kind === 'view');
+
+  class Record extends Bank {
+    static readonly sizeBytes = sizeBytes;
+    static readonly fields = fields;
+    readonly buffer: HostBuffer;
+
+    constructor(buffer: HostBuffer = HostBuffer.alloc(sizeBytes)) {
+      super(buffer, 0);
+      this.buffer = buffer;
+      for (const [name, field] of views) {
+        const value = field.view!(buffer.slice(field.offset, field.lengthBytes));
+        Object.defineProperty(this, name, { value, enumerable: true });
+      }
+    }
+
+    static over(buffer: HostBuffer): Record {
+      if (buffer.lengthBytes < sizeBytes) {
+        throw new RangeError(`a record of ${sizeBytes} bytes over ${buffer.lengthBytes}`);
+      }
+      return new Record(buffer.lengthBytes === sizeBytes ? buffer : buffer.slice(0, sizeBytes));
+    }
+  }
+  for (const [name, field] of Object.entries(fields)) {
+    if (field.kind === 'number') Object.defineProperty(Record.prototype, name, numberProperty(field as NumberField));
+    else if (field.kind === 'text') Object.defineProperty(Record.prototype, name, field.property!);
+  }
+  return Record as unknown as Struct<F>;
+}
+
+const taken = new Set(['buffer', 'constructor', '__proto__']);
+
+function checkPlaces(sizeBytes: number, fields: StructFields): void {
+  const claimed = new Map<number, string>();
+  for (const [name, field] of Object.entries(fields)) {
+    if (taken.has(name) || name.startsWith('$')) throw new Error(`a field cannot be called ${name}`);
+    if (!Number.isInteger(field.offset) || field.offset < 0 || field.offset + field.lengthBytes > sizeBytes) {
+      throw new Error(`field ${name} does not fit into ${sizeBytes} bytes`);
+    }
+    for (const bit of bitsClaimed(field)) {
+      const other = claimed.get(bit);
+      if (other !== undefined) throw new Error(`fields ${name} and ${other} overlap at byte ${bit >>> 3}`);
+      claimed.set(bit, name);
+    }
+  }
+}
+
+function* bitsClaimed(field: StructField): Generator<number> {
+  const lastBit = field.lengthBytes * 8 - 1;
+  const { msb, lsb, bigEndian } =
+    field.kind === 'number' ? (field as NumberField) : { msb: lastBit, lsb: 0, bigEndian: false };
+  for (let bit = lsb; bit <= msb; bit++) {
+    const byte = bigEndian ? field.lengthBytes - 1 - (bit >>> 3) : bit >>> 3;
+    yield (field.offset + byte) * 8 + (bit & 7);
+  }
+}
