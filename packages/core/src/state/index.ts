@@ -1,2 +1,3 @@
 export * from './arena.ts';
-export * from './columns.ts';
+export type { Column, ColumnArray, ColumnArrays, Columns, ColumnType } from './columns.ts';
+export type { DirectoryEntry } from './directory.ts';
