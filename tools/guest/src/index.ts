@@ -1,1 +1,6 @@
-export {};
+export type { CommandResult } from './agent.ts';
+export { ProvisionError } from './archive.ts';
+export { Guest } from './guest.ts';
+export type { Accelerator, GuestOptions, VfioUserDevice } from './machine.ts';
+export { provision } from './provision.ts';
+export type { QmpEvent } from './qmp.ts';
