@@ -1,4 +1,5 @@
-export type { ClientMemory, ClientMemoryOptions, DmaMap } from './client-memory.ts';
+export { ClientMemory, type ClientMemoryOptions } from './client-memory.ts';
 export * from './dma-channel.ts';
+export * from './dma-region.ts';
 export * from './guest-memory.ts';
 export * from './segments.ts';

@@ -1,0 +1,141 @@
+import type { AddressSpace } from './address-space.ts';
+import { READABLE, WRITABLE } from './dma-table.ts';
+import type { DmaDirection, DmaResult, DmaTask, ScatterList } from './guest-memory.ts';
+import type { Place } from './place.ts';
+import { Segments } from './segments.ts';
+import { MAX_RUN_BYTES, type Staging } from './staging.ts';
+import { Transfer } from './transfer.ts';
+import type { Transfers } from './transfers.ts';
+
+/** What scatter lists of one memory share. */
+export interface ScatterListParts {
+  readonly space: AddressSpace;
+  readonly transfers: Transfers;
+  readonly staging: Staging;
+  /** Last hits of all lists: to be read from the guest, to be written to it. */
+  readonly reads: Place;
+  readonly writes: Place;
+}
+
+/** A scatter list over a client's memory: mapped pieces in place and pinned, others in staging runs. */
+export class ClientScatterList implements ScatterList {
+  readonly segments: Segments;
+  #direction: DmaDirection = 'toDevice';
+  readonly #parts: ScatterListParts;
+  /** Pieces that are staged. */
+  readonly #staged: Transfer;
+  /** Pinned rows of the DMA table, once per run of pieces in it. */
+  readonly #rows: Int32Array;
+  #rowCount = 0;
+  readonly #runs: Float64Array;
+  readonly #runBytes: Float64Array;
+  #runCount = 0;
+
+  constructor(parts: ScatterListParts, maxSegments: number) {
+    this.#parts = parts;
+    this.segments = new Segments(maxSegments);
+    this.#staged = new Transfer(maxSegments);
+    this.#rows = new Int32Array(maxSegments);
+    this.#runs = new Float64Array(maxSegments);
+    this.#runBytes = new Float64Array(maxSegments);
+  }
+
+  get lengthBytes(): number {
+    return this.segments.lengthBytes;
+  }
+
+  begin(direction: DmaDirection): void {
+    this.#direction = direction;
+    this.segments.clear();
+  }
+
+  add(iova: number, lengthBytes: number): boolean {
+    const toGuest = this.#direction === 'toGuest';
+    const place = toGuest ? this.#parts.writes : this.#parts.reads;
+    let at = iova;
+    let left = lengthBytes;
+    while (left > 0) {
+      if (!(at >= place.start && at < place.end)) {
+        this.#parts.space.locate(at, toGuest ? WRITABLE : READABLE, place);
+        if (place.kind === 'absent') return false;
+      }
+      const count = Math.min(left, place.limit - at);
+      if (place.kind === 'mapped') {
+        if (!this.#pin(place.row)) return false;
+        if (!this.segments.add(place.window, place.handle, place.base + (at - place.start), count)) return false;
+        at += count;
+        left -= count;
+      } else {
+        const run = Math.min(count, MAX_RUN_BYTES);
+        if (!this.#stage(run, at)) return false;
+        at += run;
+        left -= run;
+      }
+    }
+    return true;
+  }
+
+  addBitBucket(lengthBytes: number): boolean {
+    for (let left = lengthBytes; left > 0; ) {
+      const count = Math.min(left, MAX_RUN_BYTES);
+      if (!this.#stage(count, -1)) return false;
+      left -= count;
+    }
+    return true;
+  }
+
+  fetch(task: DmaTask): DmaResult {
+    return this.#direction === 'toDevice' ? this.#transfer(task, false) : 'done';
+  }
+
+  flush(task: DmaTask): DmaResult {
+    return this.#direction === 'toGuest' ? this.#transfer(task, true) : 'done';
+  }
+
+  release(): void {
+    const { space, staging, transfers } = this.#parts;
+    transfers.abandon(this.#staged);
+    for (let i = 0; i < this.#rowCount; i++) space.unpin(this.#rows[i]!);
+    for (let i = 0; i < this.#runCount; i++) staging.give(this.#runs[i]!, this.#runBytes[i]!);
+    this.#rowCount = 0;
+    this.#runCount = 0;
+    this.#staged.clear();
+    this.segments.clear();
+  }
+
+  #transfer(task: DmaTask, toGuest: boolean): DmaResult {
+    const ended = task.dmaEnded;
+    task.dmaEnded = null;
+    if (ended !== null) return ended;
+    // A backend copied into a file that was cut: the copy went nowhere.
+    for (let i = 0; i < this.#rowCount; i++) if (this.#parts.space.faulted(this.#rows[i]!)) return 'fault';
+    if (this.#staged.count === 0) return 'done';
+    this.#staged.begin(task, toGuest, false);
+    return this.#parts.transfers.start(this.#staged);
+  }
+
+  /** Pieces one after another in the same region are one pin. */
+  #pin(row: number): boolean {
+    if (this.#rowCount > 0 && this.#rows[this.#rowCount - 1] === row) return true;
+    if (this.#rowCount === this.#rows.length) return false;
+    this.#parts.space.pin(row);
+    this.#rows[this.#rowCount++] = row;
+    return true;
+  }
+
+  /** Makes room for a piece of guest memory, or with iova -1 for one that nobody has. */
+  #stage(lengthBytes: number, iova: number): boolean {
+    const staging = this.#parts.staging;
+    if (this.#runCount === this.#runs.length) return false;
+    const run = staging.take(lengthBytes);
+    if (run < 0) return false;
+    this.#runs[this.#runCount] = run;
+    this.#runBytes[this.#runCount++] = lengthBytes;
+    const memory = staging.memory(run);
+    const offset = staging.offset(run);
+    // Whatever was in it before is not the guest's to see.
+    memory.bytes.fill(0, offset, offset + lengthBytes);
+    if (!this.segments.add(memory, staging.handle(run), offset, lengthBytes)) return false;
+    return iova < 0 || this.#staged.add(iova, memory, offset, lengthBytes);
+  }
+}

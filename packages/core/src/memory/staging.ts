@@ -1,0 +1,87 @@
+import { HostBuffer } from '../bits/host-buffer.ts';
+import type { MemoryNative } from './memory-native.ts';
+
+const PAGE = 4096;
+const ARENA_PAGES = 2048;
+const ARENA_BYTES = ARENA_PAGES * PAGE;
+
+interface Arena {
+  readonly memory: HostBuffer;
+  readonly handle: number;
+  /** 1 for each page in use. */
+  readonly used: Uint8Array;
+}
+
+/** The longest run. */
+export const MAX_RUN_BYTES = ARENA_BYTES;
+
+/**
+ * Memory for data on its way to or from guest memory that is not mapped: runs of pages, in arenas that the native side knows, so that
+ * backends read and write them as they do guest memory. Arenas are made when needed, up to a limit, and kept.
+ */
+export class Staging {
+  readonly #native: MemoryNative;
+  readonly #maxArenas: number;
+  readonly #arenas: Arena[] = [];
+  /** Where the last run ended: runs taken one after another touch, and are one message then. */
+  #arena = 0;
+  #page = 0;
+  usedBytes = 0;
+
+  constructor(native: MemoryNative, limitBytes: number) {
+    this.#native = native;
+    this.#maxArenas = Math.max(1, Math.floor(limitBytes / ARENA_BYTES));
+  }
+
+  /** A run for `lengthBytes`: the number of its first page, or -1 when the limit is reached. */
+  take(lengthBytes: number): number {
+    const pages = Math.ceil(lengthBytes / PAGE);
+    for (let tried = 0; tried <= this.#arenas.length; tried++) {
+      const index = (this.#arena + tried) % Math.max(1, this.#arenas.length);
+      const arena = this.#arenas[index];
+      const first = arena === undefined ? -1 : findRun(arena.used, tried === 0 ? this.#page : 0, pages);
+      if (first >= 0) return this.#use(index, first, pages);
+    }
+    if (this.#arenas.length === this.#maxArenas) return -1;
+    const memory = HostBuffer.alloc(ARENA_BYTES);
+    this.#arenas.push({ memory, handle: this.#native.pin(memory.buffer), used: new Uint8Array(ARENA_PAGES) });
+    return this.#use(this.#arenas.length - 1, 0, pages);
+  }
+
+  give(run: number, lengthBytes: number): void {
+    const pages = Math.ceil(lengthBytes / PAGE);
+    const first = run % ARENA_PAGES;
+    this.#arenas[Math.floor(run / ARENA_PAGES)]!.used.fill(0, first, first + pages);
+    this.usedBytes -= pages * PAGE;
+  }
+
+  memory(run: number): HostBuffer {
+    return this.#arenas[Math.floor(run / ARENA_PAGES)]!.memory;
+  }
+
+  handle(run: number): number {
+    return this.#arenas[Math.floor(run / ARENA_PAGES)]!.handle;
+  }
+
+  offset(run: number): number {
+    return (run % ARENA_PAGES) * PAGE;
+  }
+
+  #use(index: number, first: number, pages: number): number {
+    this.#arenas[index]!.used.fill(1, first, first + pages);
+    this.#arena = index;
+    this.#page = first + pages;
+    this.usedBytes += pages * PAGE;
+    return index * ARENA_PAGES + first;
+  }
+}
+
+/** First of `pages` free pages in a row, at or after `from`; -1 when there are none. */
+function findRun(used: Uint8Array, from: number, pages: number): number {
+  let free = 0;
+  for (let page = from; page < used.length; page++) {
+    free = used[page] === 0 ? free + 1 : 0;
+    if (free === pages) return page - pages + 1;
+  }
+  return -1;
+}
