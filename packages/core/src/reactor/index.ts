@@ -1,1 +1,3 @@
 export * from './poll-source.ts';
+export * from './reactor.ts';
+export * from './spin-window.ts';

@@ -1,1 +1,3 @@
-export {};
+export { type ListenAt, ListenError } from './listener.ts';
+export { realClock } from './real-clock.ts';
+export * from './serve.ts';

@@ -1,4 +1,5 @@
-import type { Channel, CloseFd, FdList } from './channel.ts';
+import type { CloseFd, FdList } from '../protocol/fd-list.ts';
+import type { Channel } from './channel.ts';
 
 interface Piece {
   readonly bytes: Uint8Array;

@@ -1,10 +1,4 @@
-import { MAX_MESSAGE_FDS } from '../protocol/messages.ts';
-
-/** File descriptors that come or go with bytes. Reused; whoever takes a descriptor out owns it. */
-export class FdList {
-  readonly fds = new Int32Array(MAX_MESSAGE_FDS);
-  count = 0;
-}
+import type { FdList } from '../protocol/fd-list.ts';
 
 /**
  * A connected stream that carries descriptors, as recvmsg(2) and sendmsg(2) have it. A socket in a daemon, memory in a
@@ -25,6 +19,3 @@ export interface Channel {
   /** Readable when `receive` has something to answer: what the reactor sleeps on. */
   readonly wakeFd?: number;
 }
-
-/** What becomes of descriptors: close(2) in a daemon. */
-export type CloseFd = (fd: number) => void;

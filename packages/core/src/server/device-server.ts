@@ -1,7 +1,21 @@
 import type { Native } from '@sidecard/native';
+import { ClientMemory } from '../memory/client-memory.ts';
 import type { Clock, Host, Log, PciDevice } from '../pci/device.ts';
+import { PciFunction } from '../pci/function.ts';
+import { type EventFds, InterruptController } from '../pci/interrupts.ts';
+import type { PollSource } from '../reactor/poll-source.ts';
+import { Reactor, type ReactorWorld } from '../reactor/reactor.ts';
 import type { StateArena } from '../state/arena.ts';
 import type { Channel } from './channel.ts';
+import { DeferredWork } from './deferred-work.ts';
+import { Session, SessionBuffers } from './session.ts';
+import { SocketChannel } from './socket-channel.ts';
+import { TwinSocket } from './twin-socket.ts';
+
+/** QEMU gives up 5 s after it has begun to wait (x-msg-timeout). */
+const DRAIN_MS = 4000;
+/** A client that has hung up may have left this many reads behind. */
+const LAST_READS = 1000;
 
 export interface DeviceServerOptions {
   /** Functions on fds: the real addon, or its twin in memory. */
@@ -9,12 +23,15 @@ export interface DeviceServerOptions {
   readonly clock: Clock;
   readonly log: Log;
   readonly arena: StateArena;
-  /** How long an answer may wait for I/O in flight, counted from the oldest unanswered message, ms. QEMU gives up after 5,000. */
+  /** What runs the reactor. Without it nothing runs by itself, and a test calls `turn`. */
+  readonly world?: ReactorWorld;
+  readonly poll?: 'adaptive' | 'dedicated';
+  /** How long an answer may wait for I/O in flight, counted from the oldest unanswered message, ms. */
   readonly drainMs?: number;
 }
 
 /**
- * One device with its function, its view of guest memory and whoever is connected, and no socket: channels are handed to
+ * One device with its function, its view of guest memory and whoever is connected, and no socket of its own: channels are handed to
  * it, and `turn` does what there is to do. The rim drives it from a socket and a reactor, a test by hand:
  *
  *     const server = new DeviceServer(options, (host) => new Edu(host));
@@ -24,15 +41,184 @@ export interface DeviceServerOptions {
  *     while (server.turn());
  *     client.receive(reply, 0, reply.length, fds);
  */
-export declare class DeviceServer {
-  constructor(options: DeviceServerOptions, create: (host: Host) => PciDevice);
+export class DeviceServer {
   readonly device: PciDevice;
+  readonly function: PciFunction;
+  readonly memory: ClientMemory;
+  readonly interrupts: InterruptController;
+  readonly reactor: Reactor;
+  readonly #options: DeviceServerOptions;
+  readonly #buffers: SessionBuffers;
+  readonly #deferred = new DeferredWork();
+  readonly #workFailed = (error: unknown) => this.#failed(error);
+  #session: Session | null = null;
+  #forgetSession: (() => void) | null = null;
+  #forgetTwin: (() => void) | null = null;
+
+  constructor(options: DeviceServerOptions, create: (host: Host) => PciDevice) {
+    this.#options = options;
+    const { native, arena, log } = options;
+    this.#buffers = new SessionBuffers((fd) => native.close(fd));
+    this.memory = new ClientMemory({ native });
+    this.memory.onDrained = (iova, sizeBytes) => this.#session?.deferrals.drained(iova, sizeBytes);
+    this.interrupts = new InterruptController(eventFds(native));
+    this.reactor = new Reactor(options.world ?? manualWorld, {
+      poll: options.poll ?? 'adaptive',
+      afterWork: () => this.#afterWork(),
+      failed: this.#workFailed,
+    });
+    this.device = create(this.#host());
+    this.function = new PciFunction(this.device, {
+      interrupts: this.interrupts,
+      arena,
+      log,
+      functionReset: () => {
+        if (this.#session !== null) this.#session.functionReset = true;
+      },
+      busMasterChanged: (on) => {
+        this.memory.busMaster = on;
+      },
+    });
+    this.reactor.add(this.memory);
+  }
+
   /** True while a client is connected. */
-  readonly connected: boolean;
+  get connected(): boolean {
+    return this.#session !== null;
+  }
+
   /** Takes a client; false, and the channel is closed, while another is connected that has not hung up. */
-  attach(channel: Channel): boolean;
+  attach(channel: Channel): boolean {
+    // QEMU's quick re-plug connects anew before the old connection has been seen to end: look once more.
+    for (let i = 0; i < LAST_READS && this.#session?.poll(); i++) this.#afterWork();
+    if (this.#session !== null) {
+      this.#options.log.warn({}, 'A second client was refused: one at a time');
+      channel.close();
+      return false;
+    }
+    const { native, arena, clock, log, drainMs } = this.#options;
+    const session = new Session({
+      channel,
+      buffers: this.#buffers,
+      function: this.function,
+      memory: this.memory,
+      arena,
+      clock,
+      log,
+      closeFd: (fd) => native.close(fd),
+      drainMs: drainMs ?? DRAIN_MS,
+      makeTwin: (one) => this.#makeTwin(one),
+      ended: (reason) => this.#disconnected(reason),
+    });
+    this.#session = session;
+    this.#forgetSession = this.reactor.add(session, true);
+    log.info({}, 'A client has connected');
+    return true;
+  }
+
   /** Looks at every source once and runs deferred work. True when there was anything to do. */
-  turn(): boolean;
-  /** Disconnects, quiesces the device, releases everything. */
-  close(): Promise<void>;
+  turn(): boolean {
+    return this.reactor.turn();
+  }
+
+  /** Drains and quiesces the device, then disconnects the client and releases everything. */
+  async close(): Promise<void> {
+    await this.device.quiesce?.();
+    this.#session?.flush();
+    this.#session?.close('the daemon ends');
+    this.reactor.stop();
+  }
+
+  #afterWork(): boolean {
+    const any = this.#deferred.run(this.#workFailed);
+    const session = this.#session;
+    if (session === null) return any;
+    const settled = session.settle();
+    session.flush();
+    return any || settled;
+  }
+
+  #disconnected(reason: string): void {
+    this.#session = null;
+    this.#forgetSession?.();
+    this.#forgetTwin?.();
+    this.#forgetTwin = null;
+    this.function.reset('disconnect');
+    this.interrupts.disconnect();
+    this.memory.disconnect();
+    this.#options.log.info({ reason }, 'The client has gone');
+  }
+
+  #makeTwin(session: Session): TwinSocket | null {
+    const { native, log } = this.#options;
+    try {
+      const [ours, theirs] = native.socketPair();
+      const closeFd = (fd: number) => native.close(fd);
+      const twin = new TwinSocket(session, new SocketChannel(native, ours), theirs, closeFd);
+      this.#forgetTwin = this.reactor.add(twin, true);
+      return twin;
+    } catch (error) {
+      log.warn({ error }, 'No twin socket: requests go over the connection itself');
+      return null;
+    }
+  }
+
+  #host(): Host {
+    const { clock, arena, log } = this.#options;
+    const { memory, interrupts, reactor } = this;
+    const deferred = this.#deferred;
+    return {
+      memory,
+      interrupt: interrupts,
+      clock: {
+        now: () => clock.now(),
+        wallTime: () => clock.wallTime(),
+        setTimer: (delayMs, callback) =>
+          clock.setTimer(delayMs, () => {
+            callback();
+            reactor.kick();
+          }),
+      },
+      state: arena,
+      log,
+      get busMaster() {
+        return memory.busMaster;
+      },
+      defer: (work) => {
+        deferred.add(work);
+        reactor.kick();
+      },
+      poll: (source: PollSource) => reactor.add(source),
+      fail: (reason) => {
+        log.error({ reason }, 'The device cannot go on');
+        interrupts.fail();
+      },
+    };
+  }
+
+  #failed(error: unknown): void {
+    this.#options.log.error({ error }, 'Work of the device failed: please report it');
+  }
 }
+
+function eventFds(native: Native): EventFds {
+  return {
+    signal: (fd) => void native.signal(fd),
+    drain: (fd) => void native.drain(fd),
+    close: (fd) => void native.close(fd),
+    watch: (fd, readable) => {
+      const watch = native.watch(fd, 'read', readable);
+      return () => watch.close();
+    },
+  };
+}
+
+/** Nothing runs by itself. */
+const manualWorld: ReactorWorld = {
+  cpus: 1,
+  nowUs: () => 0,
+  involuntarySwitches: () => 0,
+  watch: () => () => {},
+  soon: () => {},
+  later: () => () => {},
+};

@@ -1,3 +1,4 @@
 export * from './channel.ts';
 export * from './channel-pair.ts';
-export type { DeviceServer, DeviceServerOptions } from './device-server.ts';
+export * from './device-server.ts';
+export * from './socket-channel.ts';

@@ -1,0 +1,94 @@
+import { constants } from 'node:fs';
+import { lstatSync, statSync, unlinkSync } from 'node:fs';
+import type { Native, Watch } from '@sidecard/native';
+
+/** Where clients connect: a path, on which a socket is made, or a listening socket that was inherited (LISTEN_FDS). */
+export type ListenAt = { readonly socketPath: string } | { readonly listenFd: number };
+
+/** Only the owner may connect. */
+const SOCKET_MODE = 0o600;
+const BACKLOG = 16;
+
+/** A socket that cannot be listened on; the message is one line for people. */
+export class ListenError extends Error {}
+
+export interface Listener {
+  /** Stops listening; a socket file that this process made is removed. */
+  close(): void;
+}
+
+/** Listens, and hands every connection's fd to `accepted`. Throws ListenError. */
+export function listen(native: Native, at: ListenAt, accepted: (fd: number) => void): Listener {
+  const fd = 'listenFd' in at ? inherited(native, at.listenFd) : bind(native, at.socketPath);
+  const inode = 'socketPath' in at ? inodeOf(at.socketPath) : -1;
+  const watch: Watch = native.watch(fd, 'read', () => {
+    for (let client = native.accept(fd); client >= 0; client = native.accept(fd)) accepted(client);
+  });
+  return {
+    close: () => {
+      watch.close();
+      native.close(fd);
+      // Another daemon may have taken the path meanwhile: its socket stays.
+      if ('socketPath' in at && inode >= 0 && inodeOf(at.socketPath) === inode) unlinkSync(at.socketPath);
+    },
+  };
+}
+
+function bind(native: Native, path: string): number {
+  try {
+    return native.listen(path, SOCKET_MODE, BACKLOG);
+  } catch (error) {
+    if (codeOf(error) !== 'EADDRINUSE') throw refused(path, error);
+  }
+  removeStale(native, path);
+  try {
+    return native.listen(path, SOCKET_MODE, BACKLOG);
+  } catch (error) {
+    throw refused(path, error);
+  }
+}
+
+/** A socket file that nobody listens on is left over from a daemon that was killed. */
+function removeStale(native: Native, path: string): void {
+  if ((lstatSync(path).mode & constants.S_IFMT) !== constants.S_IFSOCK) {
+    throw new ListenError(`${path} exists and is not a socket`);
+  }
+  try {
+    native.close(native.connect(path));
+  } catch (error) {
+    if (codeOf(error) === 'ECONNREFUSED') {
+      unlinkSync(path);
+      return;
+    }
+    throw refused(path, error);
+  }
+  throw new ListenError(`${path} is in use by a running daemon`);
+}
+
+function inherited(native: Native, fd: number): number {
+  if (native.isListening(fd) !== 1) throw new ListenError(`file descriptor ${fd} is not a listening socket`);
+  native.setNonblock(fd, true);
+  native.setCloexec(fd, true);
+  return fd;
+}
+
+function refused(path: string, error: unknown): ListenError {
+  const reasons: { readonly [code: string]: string } = {
+    ENOENT: 'its folder does not exist',
+    EACCES: 'permission denied',
+    EPERM: 'permission denied',
+    EROFS: 'the file system is read-only',
+    ENAMETOOLONG: 'the path is too long for a socket (107 bytes at most)',
+    EINVAL: 'the path is too long for a socket (107 bytes at most)',
+  };
+  const reason = reasons[codeOf(error)] ?? (error instanceof Error ? error.message : String(error));
+  return new ListenError(`Cannot listen on ${path}: ${reason}`, { cause: error });
+}
+
+function codeOf(error: unknown): string {
+  return (error as { code?: string }).code ?? '';
+}
+
+function inodeOf(path: string): number {
+  return statSync(path, { throwIfNoEntry: false })?.ino ?? -1;
+}

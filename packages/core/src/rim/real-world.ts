@@ -1,0 +1,20 @@
+import type { Native } from '@sidecard/native';
+import type { ReactorWorld } from '../reactor/reactor.ts';
+
+/** Node's event loop as a reactor needs it. */
+export function realWorld(native: Native): ReactorWorld {
+  return {
+    cpus: native.cpuCount(),
+    nowUs: () => native.nowUs(),
+    involuntarySwitches: () => native.contextSwitches(),
+    watch: (fd, readable) => {
+      const watch = native.watch(fd, 'read', readable);
+      return () => watch.close();
+    },
+    soon: (callback) => void setImmediate(callback),
+    later: (callback) => {
+      const timer = setTimeout(callback, 1);
+      return () => clearTimeout(timer);
+    },
+  };
+}
