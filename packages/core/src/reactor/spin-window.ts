@@ -1,6 +1,5 @@
 /** Longest that the reactor goes on looking while nothing comes, us. */
 export const MAX_WINDOW_US = 50;
-const FIRST_WINDOW_US = 16;
 /** Below this, looking on is not worth its beginning. */
 const MIN_WINDOW_US = 4;
 const MAX_PATIENCE = 1024;
@@ -52,6 +51,6 @@ export class SpinWindow {
     if (this.#shortSleeps < this.#patience) return;
     this.#shortSleeps = 0;
     this.#patience = Math.min(MAX_PATIENCE, this.#patience * 2);
-    this.us = FIRST_WINDOW_US;
+    this.us = MAX_WINDOW_US;
   }
 }
