@@ -1,0 +1,96 @@
+import {
+  channelPair,
+  DeviceServer,
+  FdList,
+  type Host,
+  type Log,
+  type MemoryChannel,
+  type PciDevice,
+  StateArena,
+} from '@sidecard/core';
+import type { Native } from '@sidecard/native';
+import { RecordedLog } from './recorded-log.ts';
+import type { ClientTransport } from './transport.ts';
+import { VirtualClock } from './virtual-clock.ts';
+
+export interface InProcessOptions {
+  /** The real one, or its twin in memory. */
+  readonly native: Native;
+  readonly arena?: StateArena;
+  readonly log?: Log;
+  readonly drainMs?: number;
+}
+
+/** A device with its server in this process, and no socket: each `turn` of a connection gives it time. Its clock is virtual. */
+export class InProcessServer {
+  readonly native: Native;
+  readonly clock = new VirtualClock();
+  readonly log: Log;
+  readonly arena: StateArena;
+  readonly server: DeviceServer;
+
+  constructor(options: InProcessOptions, create: (host: Host) => PciDevice) {
+    const { native, drainMs } = options;
+    this.native = native;
+    this.log = options.log ?? new RecordedLog();
+    this.arena = options.arena ?? StateArena.alloc();
+    const { clock, log, arena } = this;
+    this.server = new DeviceServer({ native, clock, log, arena, ...(drainMs !== undefined && { drainMs }) }, create);
+  }
+
+  /** Connects a client; null when the server takes none now. `capacityBytes`: of each direction of the connection. */
+  connect(capacityBytes?: number): InProcessTransport | null {
+    const { native } = this;
+    const [client, end] = channelPair({
+      ...(capacityBytes !== undefined && { capacityBytes }),
+      duplicate: (fd) => native.dup(fd),
+      closeFd: (fd) => native.close(fd),
+    });
+    return this.server.attach(end) ? new InProcessTransport(client, () => this.server.turn()) : null;
+  }
+
+  /** Lets the server work until nothing is left to do. */
+  settle(): void {
+    for (let turns = 0; this.server.turn(); turns++) {
+      if (turns > 1_000_000) throw new Error('the server never comes to rest');
+    }
+  }
+
+  close(): Promise<void> {
+    return this.server.close();
+  }
+}
+
+/** The client's end of an in-process connection. */
+export class InProcessTransport implements ClientTransport {
+  readonly channel: MemoryChannel;
+  readonly #turn: () => boolean;
+  readonly #sent = new FdList();
+  readonly #received = new FdList();
+
+  constructor(channel: MemoryChannel, turn: () => boolean) {
+    this.channel = channel;
+    this.#turn = turn;
+  }
+
+  send(bytes: Uint8Array, fds: readonly number[]): number {
+    this.#sent.count = fds.length;
+    this.#sent.fds.set(fds);
+    return this.channel.send(bytes, 0, bytes.length, this.#sent);
+  }
+
+  receive(target: Uint8Array, fds: number[]): number {
+    const count = this.channel.receive(target, 0, target.length, this.#received);
+    for (let i = 0; i < this.#received.count; i++) fds.push(this.#received.fds[i]!);
+    this.#received.count = 0;
+    return count;
+  }
+
+  turn(): boolean {
+    return this.#turn();
+  }
+
+  close(): void {
+    this.channel.close();
+  }
+}
