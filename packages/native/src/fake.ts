@@ -12,7 +12,7 @@ import type { Native, Watch } from './native.ts';
 import type { RingOptions } from './ring.ts';
 import { systemError } from './system-error.ts';
 
-const { EADDRINUSE, EAGAIN, EBADF, ECONNREFUSED, EEXIST, EINVAL, EMSGSIZE, ENOENT, ENOTTY, ENOTSOCK, EPERM } =
+const { EADDRINUSE, EAGAIN, EBADF, ECONNREFUSED, EEXIST, EFAULT, EINVAL, EMSGSIZE, ENOENT, ENOTTY, ENOTSOCK, EPERM } =
   constants.errno;
 const { O_CREAT, O_EXCL, O_TRUNC } = fileConstants;
 
@@ -237,6 +237,14 @@ export class FakeNative implements Native {
 
   lockMemory(handle: number): number {
     return this.#mappings.get(handle) === undefined ? -EINVAL : 0;
+  }
+
+  copy(targetHandle: number, targetOffset: number, sourceHandle: number, sourceOffset: number, length: number): number {
+    const target = this.#mappings.range(targetHandle, targetOffset, length);
+    const source = this.#mappings.range(sourceHandle, sourceOffset, length);
+    if (target === undefined || source === undefined) return -EFAULT;
+    target.set(source);
+    return 0;
   }
 
   open(path: string, flags: number): number {

@@ -401,6 +401,21 @@ static napi_value lock_memory(napi_env env, napi_callback_info info) {
   return outcome(env, mlock((void *)atomic_load(&m->base), atomic_load(&m->length)));
 }
 
+/* copy(targetHandle, targetOffset, sourceHandle, sourceOffset, length): 0 | -EFAULT */
+static napi_value copy_memory(napi_env env, napi_callback_info info) {
+  ARGUMENTS(5);
+  uint64_t target_offset, source_offset, length;
+  mapping_t *target = mapping_of(int_of(env, argv[0])), *source = mapping_of(int_of(env, argv[2]));
+  if (target == NULL || source == NULL || !target->writable) return integer(env, -EFAULT);
+  if (!size_of(env, argv[1], &target_offset) || !size_of(env, argv[3], &source_offset) || !size_of(env, argv[4], &length)) {
+    return integer(env, -EFAULT);
+  }
+  void *to = mapping_address(target, target_offset, length), *from = mapping_address(source, source_offset, length);
+  if (to == NULL || from == NULL) return integer(env, -EFAULT);
+  memmove(to, from, length);
+  return integer(env, 0);
+}
+
 static napi_value memfd(napi_env env, napi_callback_info info) {
   ARGUMENTS(2);
   char name[200];
@@ -1463,6 +1478,7 @@ static const struct {
     {"unpin", unpin},
     {"faulted", faulted},
     {"lockMemory", lock_memory},
+    {"copy", copy_memory},
     {"open", open_file},
     {"fileSize", file_size},
     {"blkSectorSize", sector_size},
