@@ -1,1 +1,3 @@
-export {};
+export { Controller, type ControllerOptions } from './controller.ts';
+export type { NamespaceOptions } from './namespace.ts';
+export { ControllerRegisters, DoorbellRegisters } from './registers.ts';

@@ -1,0 +1,122 @@
+import type { Command } from './command.ts';
+import { AdminOpcode, Feature } from './commands.ts';
+import type { Controller } from './controller.ts';
+import { flushDrives } from './flush.ts';
+import { identify } from './identify.ts';
+import { getLogPage } from './logs.ts';
+import { type OpcodeTable, opcodeTable } from './opcode.ts';
+import {
+  createCompletionQueue,
+  createSubmissionQueue,
+  deleteCompletionQueue,
+  deleteSubmissionQueue,
+} from './queue-commands.ts';
+import { shadowBytes } from './shadow-doorbells.ts';
+import { Status } from './status.ts';
+
+/** Opcodes of the admin queue (NVMe Base 2.0, figure 138). OACS says which of the optional ones there are. */
+export const adminOpcodes: OpcodeTable = opcodeTable({
+  [AdminOpcode.deleteSubmissionQueue]: {
+    name: 'Delete I/O SQ',
+    replay: { resume: 'step 1: being deleted' },
+    effects: 0,
+    run: deleteSubmissionQueue,
+  },
+  [AdminOpcode.createSubmissionQueue]: {
+    name: 'Create I/O SQ',
+    replay: { resume: 'one row: created is stored last' },
+    effects: 0,
+    run: createSubmissionQueue,
+  },
+  [AdminOpcode.getLogPage]: { name: 'Get Log Page', replay: 'again', effects: 0, run: getLogPage },
+  [AdminOpcode.deleteCompletionQueue]: {
+    name: 'Delete I/O CQ',
+    replay: { resume: 'one row: created is cleared' },
+    effects: 0,
+    run: deleteCompletionQueue,
+  },
+  [AdminOpcode.createCompletionQueue]: {
+    name: 'Create I/O CQ',
+    replay: { resume: 'one row: created is stored last' },
+    effects: 0,
+    run: createCompletionQueue,
+  },
+  [AdminOpcode.identify]: { name: 'Identify', replay: 'again', effects: 0, run: identify },
+  [AdminOpcode.abort]: { name: 'Abort', replay: 'again', effects: 0, run: abort },
+  [AdminOpcode.setFeatures]: { name: 'Set Features', replay: 'again', effects: 0, run: setFeatures },
+  [AdminOpcode.getFeatures]: { name: 'Get Features', replay: 'again', effects: 0, run: getFeatures },
+  [AdminOpcode.asyncEventRequest]: {
+    name: 'Asynchronous Event Request',
+    replay: 'again',
+    effects: 0,
+    run: asyncEventRequest,
+  },
+  [AdminOpcode.doorbellBufferConfig]: {
+    name: 'Doorbell Buffer Config',
+    replay: 'again',
+    effects: 0,
+    run: doorbellBufferConfig,
+  },
+});
+
+/** Abort (5.1): what is at a drive cannot be taken back, and says so in dword 0. An event request can. */
+function abort(controller: Controller, command: Command): boolean {
+  const { cdw10 } = command.sqe;
+  const queue = controller.queues.submission[cdw10 & 0xffff];
+  if (queue === undefined || !queue.created) return command.fail(Status.invalidField);
+  command.result = 1;
+  const completions = queue.completions;
+  if (queue.id !== 0 || !completions.hasRoom) return true;
+  const request = controller.events.withdraw(cdw10 >>> 16);
+  if (request === null) return true;
+  completions.reserved++;
+  request.fail(Status.abortRequested);
+  controller.processor.unpark(request);
+  command.result = 0;
+  return true;
+}
+
+/** Set Features (5.27). A cache that is turned off is flushed before the answer. */
+function setFeatures(controller: Controller, command: Command): boolean {
+  if (command.step === 0) {
+    const status = controller.features.set(command);
+    if (status !== Status.success) return command.fail(status);
+    if ((command.sqe.cdw10 & 0xff) !== Feature.volatileWriteCache || !controller.features.writeThrough) return true;
+    command.step = 1;
+  }
+  return flushDrives(controller, command);
+}
+
+/** Get Features (5.15). */
+function getFeatures(controller: Controller, command: Command): boolean {
+  const status = controller.features.get(command);
+  return status === Status.success ? true : command.fail(status);
+}
+
+/** Asynchronous Event Request (5.2): ends with an event, and holds no completion entry until then. */
+function asyncEventRequest(controller: Controller, command: Command): boolean {
+  if (command.step === 1) return true;
+  if (!controller.events.accept(command)) return command.fail(Status.asyncEventLimitExceeded);
+  command.step = 1;
+  command.queue.completions.reserved--;
+  controller.wake();
+  return controller.processor.park(command);
+}
+
+/** Doorbell Buffer Config (5.8): PRP1 is the shadow doorbells, PRP2 the EventIdx. There only while looking at guest memory costs nothing. */
+function doorbellBufferConfig(controller: Controller, command: Command): boolean {
+  const { memory } = controller.host;
+  if (!memory.mapped) return command.fail(Status.invalidOpcode);
+  const { prp1, prp2 } = command;
+  if (prp1 % controller.pageBytes !== 0 || prp2 % controller.pageBytes !== 0) return command.fail(Status.invalidField);
+  const { data } = command;
+  data.begin('toDevice');
+  const readable = data.add(prp1, shadowBytes);
+  data.release();
+  data.begin('toGuest');
+  const writable = data.add(prp2, shadowBytes);
+  data.release();
+  if (!readable || !writable) return command.fail(Status.invalidField);
+  controller.doorbells.shadow.enable(prp1, prp2);
+  return true;
+}

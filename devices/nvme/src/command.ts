@@ -1,0 +1,183 @@
+import { BlockRequest } from '@sidecard/block';
+import {
+  type ColumnArrays,
+  DmaTask,
+  type GuestMemory,
+  HostBuffer,
+  type RecordOf,
+  type ScatterList,
+} from '@sidecard/core';
+import type { CompletionEntry, SubmissionEntry } from './commands.ts';
+import { maxSegments } from './limits.ts';
+import { PrpWalk } from './prp.ts';
+import { doNotRetry, mayRetry, type StatusCode } from './status.ts';
+import type { SubmissionQueue } from './submission-queue.ts';
+
+/** One row per command slot. `phase` is the word that a successor goes by (state.md, Completion in two steps). */
+export const commandColumns = {
+  phase: 'i32',
+  /** Where the handler of the opcode is; each names its own steps, and begins at 0. */
+  step: 'i32',
+  /** Submission queue. */
+  queue: 'i32',
+  /** Entry of the submission queue, then entry of the completion queue. */
+  entry: 'i32',
+  /** Counts the pieces of commands that have several (ranges, namespaces). */
+  cursor: 'i32',
+} as const;
+export type CommandRows = ColumnArrays<typeof commandColumns>;
+
+export const Phase = { free: 0, fetching: 1, executing: 2, completed: 3, posting: 4 } as const;
+
+/** What takes a command further, when what it waited for has ended: the processor. */
+export interface CommandRunner {
+  resumed(command: Command): void;
+}
+
+/** What a command asks of a drive. */
+export class DriveRequest extends BlockRequest {
+  readonly #command: Command;
+
+  constructor(command: Command) {
+    super();
+    this.#command = command;
+  }
+
+  done(): void {
+    this.#command.resume();
+  }
+}
+
+/** One command, from its fetch to its completion. Pooled: what there is of it is in its slot of the arena. */
+export class Command extends DmaTask {
+  readonly slot: number;
+  readonly rows: CommandRows;
+  readonly sqe: RecordOf<typeof SubmissionEntry>;
+  /** The words of `sqe`: fields that are used for every command are read from here. */
+  readonly words: Int32Array;
+  readonly cqe: RecordOf<typeof CompletionEntry>;
+  /** The guest's side of its data. */
+  readonly data: ScatterList;
+  readonly prp = new PrpWalk();
+  readonly request: DriveRequest;
+  readonly #runner: CommandRunner;
+  queue: SubmissionQueue;
+  /** Of the controller when this was fetched: an older one is disowned. */
+  generation = 0;
+  /** `data` has begun and wants a release; the same for `drive`. */
+  holdsData = false;
+  holdsDrive = false;
+  /** Kept until something happens, and nothing of it is under way (Asynchronous Event Request, a deletion that waits). */
+  parked = false;
+  /** Status field of the completion, and its dword 0. */
+  status = 0;
+  result = 0;
+  readonly #memory: GuestMemory;
+  #payload: HostBuffer | null = null;
+  #drive: ScatterList | null = null;
+
+  constructor(
+    slot: number,
+    rows: CommandRows,
+    sqe: RecordOf<typeof SubmissionEntry>,
+    cqe: RecordOf<typeof CompletionEntry>,
+    memory: GuestMemory,
+    queue: SubmissionQueue,
+    runner: CommandRunner,
+  ) {
+    super();
+    this.slot = slot;
+    this.rows = rows;
+    this.sqe = sqe;
+    this.words = sqe.buffer.words;
+    this.cqe = cqe;
+    this.#memory = memory;
+    this.data = memory.scatterList(maxSegments);
+    this.queue = queue;
+    this.#runner = runner;
+    this.request = new DriveRequest(this);
+  }
+
+  get phase(): number {
+    return this.rows.phase[this.slot]!;
+  }
+  set phase(phase: number) {
+    this.rows.phase[this.slot] = phase;
+  }
+  get step(): number {
+    return this.rows.step[this.slot]!;
+  }
+  set step(step: number) {
+    this.rows.step[this.slot] = step;
+  }
+  get entry(): number {
+    return this.rows.entry[this.slot]!;
+  }
+  set entry(entry: number) {
+    this.rows.entry[this.slot] = entry;
+  }
+  get cursor(): number {
+    return this.rows.cursor[this.slot]!;
+  }
+  set cursor(cursor: number) {
+    this.rows.cursor[this.slot] = cursor;
+  }
+
+  get opcode(): number {
+    return this.words[0]! & 0xff;
+  }
+  get cid(): number {
+    return this.words[0]! >>> 16;
+  }
+  get nsid(): number {
+    return this.words[1]! >>> 0;
+  }
+  get prp1(): number {
+    return (this.words[6]! >>> 0) + (this.words[7]! >>> 0) * 0x1_0000_0000;
+  }
+  get prp2(): number {
+    return (this.words[8]! >>> 0) + (this.words[9]! >>> 0) * 0x1_0000_0000;
+  }
+  /** First block of the commands that have one; rounded above 2**53, where no drive is. */
+  get slba(): number {
+    return (this.words[10]! >>> 0) + (this.words[11]! >>> 0) * 0x1_0000_0000;
+  }
+  /** Blocks of the commands that have them: NLB is 0-based (NVM 1.0, 3.2). */
+  get blocks(): number {
+    return (this.words[12]! & 0xffff) + 1;
+  }
+
+  /** A page of our own, for structures that admin commands hand over or lists that commands bring. Zeroes at first. */
+  get payload(): HostBuffer {
+    this.#payload ??= HostBuffer.alloc(4096);
+    return this.#payload;
+  }
+
+  /** Memory of our own for the drive's side, where it is not the guest's (Compare). */
+  get drive(): ScatterList {
+    this.#drive ??= this.#memory.scatterList(maxSegments);
+    return this.#drive;
+  }
+
+  /** Lets all memory go. */
+  release(): void {
+    if (this.holdsData) {
+      this.holdsData = false;
+      this.data.release();
+    }
+    if (this.holdsDrive) {
+      this.holdsDrive = false;
+      this.#drive!.release();
+    }
+  }
+
+  /** Ends it with an error. Always true, so that handlers answer with it. */
+  fail(status: StatusCode): true {
+    this.status = mayRetry(status) ? status : status | doNotRetry;
+    return true;
+  }
+
+  resume(): void {
+    this.#runner.resumed(this);
+  }
+}

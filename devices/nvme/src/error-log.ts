@@ -1,0 +1,65 @@
+import type { StateArena } from '@sidecard/core';
+import type { Command } from './command.ts';
+import { ErrorLogEntry } from './commands.ts';
+import { errorLogEntries } from './limits.ts';
+import { doNotRetry, mayRetry, more, Status, type StatusCode } from './status.ts';
+
+const errorColumns = {
+  /** Entries ever made; the newest is at (count - 1) modulo the size of the log. */
+  count: 'f64',
+} as const;
+
+/**
+ * The Error Information log (NVMe Base 2.0, 5.16.1.2). It tells of trouble with drive and guest memory and of doorbells, not of every
+ * command that a driver got wrong: smartd and people take its count for the health of the drive.
+ */
+export class ErrorLog {
+  readonly #entries;
+  readonly #rows;
+
+  constructor(state: StateArena) {
+    this.#entries = state.records('nvme/error-log', ErrorLogEntry, errorLogEntries);
+    this.#rows = state.table('nvme/error-log/count', errorColumns, 1);
+  }
+
+  get count(): number {
+    return this.#rows.count[0]!;
+  }
+
+  /** A command has ended with an error. Where it is worth an entry it is told to have one (More). */
+  completed(command: Command): void {
+    const code = (command.status & 0x7ff) as StatusCode;
+    if (!mayRetry(code) && code !== Status.capacityExceeded) return;
+    if (code === Status.abortRequested) return;
+    command.status |= more;
+    const entry = this.#next();
+    entry.sqid = command.queue.id;
+    entry.cid = command.cid;
+    entry.status = command.status << 1;
+    entry.lba = command.queue.id === 0 ? 0 : command.slba;
+    entry.nsid = command.nsid;
+  }
+
+  /** An error that is no command's. */
+  event(): void {
+    const entry = this.#next();
+    entry.sqid = 0xffff;
+    entry.cid = 0xffff;
+    entry.status = (Status.invalidField | doNotRetry) << 1;
+  }
+
+  /** The entry that is `age` entries older than the newest, or null. */
+  entry(age: number): Uint8Array | null {
+    if (age >= Math.min(this.count, errorLogEntries)) return null;
+    return this.#entries[(this.count - 1 - age) % errorLogEntries]!.buffer.bytes;
+  }
+
+  #next() {
+    const entry = this.#entries[this.count % errorLogEntries]!;
+    entry.buffer.bytes.fill(0);
+    this.#rows.count[0] = this.count + 1;
+    entry.errorCount = this.count;
+    entry.parameterLocation = 0xffff;
+    return entry;
+  }
+}

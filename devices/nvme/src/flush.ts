@@ -1,0 +1,51 @@
+import type { Command } from './command.ts';
+import { allNamespaces } from './commands.ts';
+import type { Controller } from './controller.ts';
+import type { Namespace } from './namespace.ts';
+import { Status } from './status.ts';
+
+/** Flush (NVMe Base 2.0, 7.1): what was completed before is durable. With nsid FFFFFFFFh of all namespaces (VWC bits 2:1). */
+export function flush(controller: Controller, command: Command): boolean {
+  const { nsid } = command;
+  if (nsid === allNamespaces) return flushDrives(controller, command);
+  const namespace = controller.namespaces[nsid - 1];
+  if (namespace === undefined) return command.fail(Status.invalidNamespace);
+  if (command.step === 0) {
+    command.step = 1;
+    if (!startFlush(command, namespace)) return false;
+  }
+  return endFlush(controller, command, namespace);
+}
+
+/** Flushes one drive after the other; `command.cursor` is the next, times two, plus one while it is under way. */
+export function flushDrives(controller: Controller, command: Command): boolean {
+  for (;;) {
+    const namespace = controller.namespaces[command.cursor >> 1];
+    if (namespace === undefined) return true;
+    if ((command.cursor & 1) === 0) {
+      command.cursor++;
+      if (!startFlush(command, namespace)) return false;
+    }
+    command.cursor++;
+    endFlush(controller, command, namespace);
+    if (command.status !== Status.success) return true;
+  }
+}
+
+/** True when there is nothing to wait for. */
+function startFlush(command: Command, namespace: Namespace): boolean {
+  const { request } = command;
+  request.error = 0;
+  if (namespace.readOnly || namespace.flushFailed) return true;
+  request.operation = 'flush';
+  request.offset = 0;
+  request.lengthBytes = 0;
+  request.segments = null;
+  return namespace.submit(request);
+}
+
+function endFlush(controller: Controller, command: Command, namespace: Namespace): true {
+  const { error } = command.request;
+  if (error !== 0) controller.health.flushFailed(namespace, error);
+  return namespace.flushFailed ? command.fail(Status.writeFault) : true;
+}

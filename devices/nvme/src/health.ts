@@ -1,0 +1,104 @@
+import type { Controller } from './controller.ts';
+import { HealthEvent } from './events.ts';
+import type { Namespace } from './namespace.ts';
+import { Status, type StatusCode } from './status.ts';
+
+const healthColumns = {
+  readBytes: { type: 'f64', unit: 'bytes' },
+  writtenBytes: { type: 'f64', unit: 'bytes' },
+  readCommands: 'f64',
+  writeCommands: 'f64',
+  mediaErrors: 'f64',
+  unsafeShutdowns: 'f64',
+  powerCycles: 'f64',
+  startedMs: { type: 'f64', unit: 'ms since 1970' },
+} as const;
+
+/** Linux's numbers, which backends answer with. */
+const errno = { EPERM: 1, EACCES: 13, ENOSPC: 28, EROFS: 30, EDQUOT: 122 } as const;
+
+/** What the SMART log counts, and what a drive's errors mean to the guest. */
+export class Health {
+  readonly #controller: Controller;
+  readonly rows;
+
+  constructor(controller: Controller) {
+    const { state, clock } = controller.host;
+    this.#controller = controller;
+    this.rows = state.table('nvme/health', healthColumns, 1);
+    if (this.rows.startedMs[0] === 0) {
+      this.rows.startedMs[0] = clock.wallTime();
+      this.rows.powerCycles[0] = 1;
+    }
+  }
+
+  /** A read or compare of so many bytes has ended well. */
+  read(lengthBytes: number): void {
+    this.rows.readCommands[0] = this.rows.readCommands[0]! + 1;
+    this.rows.readBytes[0] = this.rows.readBytes[0]! + lengthBytes;
+  }
+
+  written(lengthBytes: number): void {
+    this.rows.writeCommands[0] = this.rows.writeCommands[0]! + 1;
+    this.rows.writtenBytes[0] = this.rows.writtenBytes[0]! + lengthBytes;
+  }
+
+  /** A reset or disconnect met a running controller that had not been shut down. */
+  unsafeShutdown(): void {
+    this.rows.unsafeShutdowns[0] = this.rows.unsafeShutdowns[0]! + 1;
+  }
+
+  /** A reset of the machine. */
+  powerCycle(): void {
+    this.rows.powerCycles[0] = this.rows.powerCycles[0]! + 1;
+  }
+
+  /** Critical warning (NVMe Base 2.0, figure 207): bit 2, reliability degraded, once a flush has failed; bit 3, all media read-only. */
+  get criticalWarning(): number {
+    const { namespaces } = this.#controller;
+    const degraded = namespaces.some((namespace) => namespace.flushFailed);
+    return (degraded ? 1 << 2 : 0) | (namespaces.every((namespace) => namespace.readOnly) ? 1 << 3 : 0);
+  }
+
+  /** A flush failed, and stays failed: what the kernel dropped cannot be asked for again. */
+  flushFailed(namespace: Namespace, error: number): void {
+    if (namespace.flushFailed) return;
+    namespace.flushFailed = true;
+    const fields = { nsid: namespace.nsid, drive: namespace.backend.description, errno: error };
+    this.#controller.host.log.error(
+      fields,
+      'a flush failed: what was not durable may be lost, and every further flush fails',
+    );
+    this.#controller.events.health(HealthEvent.reliability);
+  }
+
+  /** The status of a command whose request ended with an errno. Logged once, until something succeeds again. */
+  driveError(namespace: Namespace, operation: string, error: number): StatusCode {
+    if (!namespace.failing) {
+      namespace.failing = true;
+      const fields = { nsid: namespace.nsid, drive: namespace.backend.description, operation, errno: error };
+      this.#controller.host.log.error(fields, 'the drive answers with errors');
+    }
+    switch (error) {
+      case errno.ENOSPC:
+      case errno.EDQUOT:
+        return Status.capacityExceeded;
+      case errno.EROFS:
+      case errno.EPERM:
+      case errno.EACCES:
+        return Status.namespaceWriteProtected;
+      default:
+        this.rows.mediaErrors[0] = this.rows.mediaErrors[0]! + 1;
+        return operation === 'read' ? Status.unrecoveredRead : Status.writeFault;
+    }
+  }
+
+  /** A request succeeded after others had failed. */
+  recovered(namespace: Namespace): void {
+    namespace.failing = false;
+    this.#controller.host.log.info(
+      { nsid: namespace.nsid, drive: namespace.backend.description },
+      'the drive works again',
+    );
+  }
+}

@@ -1,0 +1,167 @@
+import type { HostBuffer } from '@sidecard/core';
+import type { Command } from './command.ts';
+import { allNamespaces, Cns } from './commands.ts';
+import type { Controller } from './controller.ts';
+import { criticalKelvin, warningKelvin } from './features.ts';
+import {
+  deallocatedReadsZeroes,
+  IdentifyController,
+  IdentifyNamespace,
+  IndependentNamespace,
+  Lpa,
+  NamespaceIdentifier,
+  namespaceReady,
+  Oacs,
+  Oncs,
+  optimalPerformance,
+  writeProtected,
+  writeZeroesDeallocates,
+} from './identify-records.ts';
+import { modelNumber, pciVendor } from './identity.ts';
+import {
+  abortLimit,
+  asyncEventRequests,
+  errorLogEntries,
+  maxQueueEntries,
+  mdts,
+  readyTimeout,
+  shutdownTimeoutUs,
+} from './limits.ts';
+import type { Namespace } from './namespace.ts';
+import { specificationVersion } from './registers.ts';
+import { Status, type StatusCode } from './status.ts';
+import { send } from './transfer.ts';
+
+/** Command set identifier of the NVM command set (NVMe Base 2.0, figure 274), the only one here. */
+const nvmCommandSet = 0;
+
+/** Identify (NVMe Base 2.0, 5.17). */
+export function identify(controller: Controller, command: Command): boolean {
+  if (command.step === 0) {
+    command.payload.bytes.fill(0);
+    const status = fill(controller, command, command.payload);
+    if (status !== Status.success) return command.fail(status);
+  }
+  return send(controller, command, command.payload, 4096);
+}
+
+function fill(controller: Controller, command: Command, page: HostBuffer): StatusCode {
+  const cns = command.sqe.cdw10 & 0xff;
+  const csi = command.sqe.cdw11 >>> 24;
+  const { nsid } = command;
+  const namespace = controller.namespaces[nsid - 1];
+  switch (cns) {
+    case Cns.controller:
+      fillController(controller, page);
+      return Status.success;
+    case Cns.ioController:
+      // Limits of the NVM command set that MDTS does not say (NVM 1.0, figure 102): all zero, none is less.
+      return csi === nvmCommandSet ? Status.success : Status.invalidField;
+    case Cns.ioActiveNamespaces:
+      if (csi !== nvmCommandSet) return Status.invalidField;
+      return listNamespaces(controller, nsid, page);
+    case Cns.activeNamespaces:
+      return listNamespaces(controller, nsid, page);
+    case Cns.ioCommandSets:
+      // One combination, vector 0: the NVM command set.
+      page.view.setUint8(0, 1 << nvmCommandSet);
+      return Status.success;
+    case Cns.ioNamespace:
+      if (csi !== nvmCommandSet) return Status.invalidField;
+      // No metadata, so the whole structure is zero (NVM 1.0, figure 100).
+      return namespace === undefined ? Status.invalidNamespace : Status.success;
+    case Cns.namespace:
+      if (namespace === undefined) return Status.invalidNamespace;
+      fillNamespace(namespace, page);
+      return Status.success;
+    case Cns.namespaceDescriptors:
+      if (namespace === undefined) return Status.invalidNamespace;
+      describeNamespace(namespace, page);
+      return Status.success;
+    case Cns.independentNamespace: {
+      if (namespace === undefined) return Status.invalidNamespace;
+      const record = IndependentNamespace.over(page);
+      record.nsattr = namespace.readOnly ? writeProtected : 0;
+      record.nstat = namespaceReady;
+      return Status.success;
+    }
+    default:
+      return Status.invalidField;
+  }
+}
+
+function fillController(controller: Controller, page: HostBuffer): void {
+  const record = IdentifyController.over(page);
+  record.vid = pciVendor;
+  record.ssvid = pciVendor;
+  record.sn = controller.who.serialNumber;
+  record.mn = modelNumber;
+  record.fr = controller.firmwareRevision;
+  record.mdts = mdts;
+  record.ver = specificationVersion;
+  record.rtd3r = readyTimeout * 500_000;
+  record.rtd3e = shutdownTimeoutUs;
+  record.cntrltype = 1; // I/O controller
+  record.oacs = controller.host.memory.mapped ? Oacs.doorbellBufferConfig : 0;
+  record.acl = abortLimit - 1;
+  record.aerl = asyncEventRequests - 1;
+  record.frmw = (1 << 1) | 1; // one slot, read-only
+  record.lpa = Lpa.commandEffects | Lpa.extendedData | Lpa.supportedLogPages;
+  record.elpe = errorLogEntries - 1;
+  record.wctemp = warningKelvin;
+  record.cctemp = criticalKelvin;
+  record.sqes = 0x66; // 64 bytes, no more and no less
+  record.cqes = 0x44;
+  record.maxcmd = maxQueueEntries;
+  record.nn = controller.namespaces.length;
+  record.oncs = Oncs.compare | Oncs.datasetManagement | Oncs.writeZeroes | Oncs.saveSelect;
+  record.vwc = (controller.hasVolatileCache ? 1 : 0) | (0b11 << 1); // Flush takes nsid FFFFFFFFh
+  page.bytes.set(Buffer.from(controller.who.subnqn), IdentifyController.fields.subnqn.offset);
+  record.psd0mp = 2500;
+}
+
+function fillNamespace(namespace: Namespace, page: HostBuffer): void {
+  const { geometry } = namespace.backend;
+  const record = IdentifyNamespace.over(page);
+  record.nsze = namespace.blocks;
+  record.ncap = namespace.blocks;
+  record.nuse = namespace.blocks;
+  record.nsfeat = optimalPerformance;
+  record.dlfeat = geometry.discardReadsZeroes ? deallocatedReadsZeroes | writeZeroesDeallocates : 0;
+  const preferred = Math.max(4096, namespace.lbaBytes) / namespace.lbaBytes - 1;
+  record.npwg = preferred;
+  record.npwa = preferred;
+  record.nows = preferred;
+  const discarded = Math.max(1, Math.floor(geometry.discardGranularityBytes / namespace.lbaBytes)) - 1;
+  record.npdg = Math.min(discarded, 0xffff);
+  record.npda = record.npdg;
+  record.nsattr = namespace.readOnly ? writeProtected : 0;
+  page.bytes.set(namespace.identity.nguid, IdentifyNamespace.fields.nguid.offset);
+  page.bytes.set(namespace.identity.eui64, IdentifyNamespace.fields.eui64.offset);
+  record.lbads = namespace.lbaShift;
+}
+
+/** Descriptors of type, length, two reserved bytes, and the identifier (figure 277). */
+function describeNamespace(namespace: Namespace, page: HostBuffer): void {
+  let offset = 0;
+  const describe = (type: number, identifier: Uint8Array) => {
+    page.bytes[offset] = type;
+    page.bytes[offset + 1] = identifier.length;
+    page.bytes.set(identifier, offset + 4);
+    offset += 4 + identifier.length;
+  };
+  describe(NamespaceIdentifier.eui64, namespace.identity.eui64);
+  describe(NamespaceIdentifier.nguid, namespace.identity.nguid);
+  describe(NamespaceIdentifier.uuid, namespace.identity.uuid);
+  describe(NamespaceIdentifier.csi, Uint8Array.of(nvmCommandSet));
+}
+
+/** Up to 1,024 ids above `after`, ascending. */
+function listNamespaces(controller: Controller, after: number, page: HostBuffer): StatusCode {
+  if (after >= allNamespaces - 1) return Status.invalidNamespace;
+  let index = 0;
+  for (const { nsid } of controller.namespaces) {
+    if (nsid > after && index < 1024) page.view.setUint32(4 * index++, nsid, true);
+  }
+  return Status.success;
+}

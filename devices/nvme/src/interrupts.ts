@@ -1,0 +1,60 @@
+import type { Controller } from './controller.ts';
+
+/** Interrupts of completion queues (NVMe over PCIe Transport 1.0, 3.5): one function for the level, from state alone. */
+export class CompletionInterrupts {
+  readonly #controller: Controller;
+
+  constructor(controller: Controller) {
+    this.#controller = controller;
+  }
+
+  get #pin(): boolean {
+    const { mode } = this.#controller.host.interrupt;
+    return mode === 'intx' || mode === 'none';
+  }
+
+  /** Entries were posted in a queue with this vector. The pin is brought up to date by `update`. */
+  posted(vector: number): void {
+    const { interrupt } = this.#controller.host;
+    if (this.#pin || (interrupt.mode === 'msi' && this.#masked(vector))) return;
+    interrupt.signal(vector);
+  }
+
+  /** INTMS and INTMC are for the pin and MSI (Base 2.0, 3.1.3.3); with MSI-X the table masks. */
+  #masked(vector: number): boolean {
+    return vector < 32 && ((this.#controller.registers.intms >>> vector) & 1) !== 0;
+  }
+
+  /** The masks have changed: what waited for that is told. */
+  unmasked(vectors: number): void {
+    if (this.#controller.host.interrupt.mode === 'msi') {
+      for (const queue of this.#controller.queues.activeCompletion) {
+        const { vector } = queue;
+        if (vector < 32 && ((vectors >>> vector) & 1) !== 0 && queue.interruptsEnabled && queue.used > 0)
+          this.posted(vector);
+      }
+    }
+    this.update();
+  }
+
+  /** A queue was filled or consumed, created or deleted, or the mask has changed. */
+  update(): void {
+    if (this.#pin) this.#controller.host.interrupt.update();
+  }
+
+  /** INTA#: a queue that interrupts has entries that the guest has not consumed. */
+  get level(): boolean {
+    if (this.#masked(0)) return false;
+    const queues = this.#controller.queues.activeCompletion;
+    for (let index = 0; index < queues.length; index++) {
+      const queue = queues[index]!;
+      if (queue.interruptsEnabled && queue.used > 0) return true;
+    }
+    return false;
+  }
+
+  /** The level may fall by a store that nobody traps. */
+  get wantsHeads(): boolean {
+    return this.#controller.host.interrupt.mode === 'intx' && this.level;
+  }
+}

@@ -1,0 +1,41 @@
+/** What this controller has, in one place: identify, CAP and the checks all say the same. */
+
+/** I/O submission queues, and I/O completion queues, besides the admin pair. */
+export const ioQueues = 64;
+/** Queues of each kind, the admin queue included; also the MSI-X vectors. */
+export const queueCount = ioQueues + 1;
+/** Entries of the largest queue (CAP.MQES + 1). */
+export const maxQueueEntries = 4096;
+
+/** CAP.MPSMIN and CAP.MPSMAX: memory pages of 4 KiB to 64 KiB (2 to the power of 12 + n). */
+export const mpsMin = 0;
+export const mpsMax = 4;
+/** Most data of one command, as 2 to the power of `mdts` times the smallest memory page: 1 MiB. */
+export const mdts = 8;
+export const maxTransferBytes = 4096 << mdts;
+/** Pieces of the largest transfer: one more page than it fills, when it begins inside a page. */
+export const maxSegments = (1 << mdts) + 1;
+
+/** Doorbells are next to each other (CAP.DSTRD 0): 2 words a queue. */
+export const doorbellsOffset = 0x1000;
+export const doorbellPageBytes = 0x1000;
+export const msixTableOffset = 0x2000;
+export const msixPbaOffset = 0x3000;
+export const barSizeBytes = 0x4000;
+
+/** Commands under way at most; what does not fit waits in its queue. */
+export const commandSlots = 512;
+/** Slots that only admin commands take, so that Abort and queue deletion work while every I/O stalls. */
+export const adminSlots = 16;
+/** Asynchronous Event Requests outstanding at most (AERL + 1), and Aborts (ACL + 1). */
+export const asyncEventRequests = 4;
+export const abortLimit = 4;
+/** Entries of the error information log (ELPE + 1). */
+export const errorLogEntries = 64;
+/** Ranges of one Dataset Management command (NVM 1.0, 3.2.3: a list is at most 256 ranges). */
+export const maxRanges = 256;
+
+/** Tens of milliseconds aside, how long a reset may take: CAP.TO and CRTO.CRWMT, in units of 500 ms. */
+export const readyTimeout = 255;
+/** RTD3 entry latency, microseconds: how long a driver waits for a shutdown, which flushes. */
+export const shutdownTimeoutUs = 60_000_000;

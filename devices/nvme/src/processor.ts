@@ -1,0 +1,219 @@
+import type { GuestMemory } from '@sidecard/core';
+import { adminOpcodes } from './admin.ts';
+import { Command, type CommandRunner, commandColumns, Phase } from './command.ts';
+import { CompletionEntry, SubmissionEntry } from './commands.ts';
+import type { CompletionQueue } from './completion-queue.ts';
+import type { Controller } from './controller.ts';
+import { ioOpcodes } from './io.ts';
+import { adminSlots, commandSlots } from './limits.ts';
+import { Status } from './status.ts';
+import type { SubmissionQueue } from './submission-queue.ts';
+
+/** Commands of one queue in a row, before the others and the reactor have their turn (round robin, NVMe Base 2.0, 3.4.4). */
+const burst = 32;
+/** Fields of dword 0 that no command here may use: FUSE, and PSDT, since there are neither fused commands nor SGLs. */
+const unsupportedFields = 0xc300;
+
+/** Fetches commands, runs them, and posts their completions. */
+export class Processor implements CommandRunner {
+  readonly #controller: Controller;
+  readonly #memory: GuestMemory;
+  readonly #commands: (Command | null)[] = new Array<Command | null>(commandSlots).fill(null);
+  readonly #free = new Int32Array(commandSlots);
+  #freeCount = 0;
+  readonly #rows;
+  readonly #submissions;
+  readonly #completions;
+  readonly #dirty: CompletionQueue[] = [];
+  #dirtyCount = 0;
+  #generation = 0;
+  #stale = 0;
+  #parked = 0;
+  /** A queue had to wait for a slot. */
+  #starved = false;
+
+  constructor(controller: Controller) {
+    this.#controller = controller;
+    this.#memory = controller.host.memory;
+    const { state } = controller.host;
+    this.#rows = state.table('nvme/command', commandColumns, commandSlots);
+    this.#submissions = state.records('nvme/command/sqe', SubmissionEntry, commandSlots);
+    this.#completions = state.records('nvme/command/cqe', CompletionEntry, commandSlots);
+    for (let slot = commandSlots - 1; slot >= 0; slot--) this.#free[this.#freeCount++] = slot;
+  }
+
+  /** Commands whose I/O may still touch guest or drive. Parked ones do not. */
+  get inFlight(): number {
+    return commandSlots - this.#freeCount - this.#parked;
+  }
+  /** Those of them that a reset has disowned. */
+  get stale(): number {
+    return this.#stale;
+  }
+
+  /** Fetches and runs what is in the queue, up to a burst. True when there was anything. */
+  serve(queue: SubmissionQueue): boolean {
+    if (queue.isEmpty || queue.fetching !== 0 || queue.deleting) return false;
+    let count = 0;
+    while (count < burst && !queue.isEmpty) {
+      const completions = queue.completions;
+      if (!completions.hasRoom && !this.#controller.doorbells.lookAtHead(completions)) break;
+      const command = this.#take(queue);
+      if (command === null) break;
+      command.entry = queue.advance();
+      command.phase = Phase.fetching;
+      count++;
+      this.advance(command);
+      // The command may have failed the controller, or have deleted the queue.
+      if (!this.#controller.running || queue.deleting) break;
+    }
+    return count !== 0;
+  }
+
+  /** Takes the command as far as it goes now. */
+  advance(command: Command): void {
+    if (command.generation !== this.#generation) {
+      this.#end(command);
+      return;
+    }
+    if (command.phase === Phase.fetching && !this.#fetch(command)) return;
+    if (command.phase === Phase.executing && !this.#execute(command)) return;
+    this.#post(command);
+  }
+
+  resumed(command: Command): void {
+    this.advance(command);
+    this.#controller.wake();
+  }
+
+  /** The command waits for something that is no I/O, and somebody calls `unpark`. Always false, so that handlers answer with it. */
+  park(command: Command): false {
+    command.parked = true;
+    this.#parked++;
+    return false;
+  }
+
+  unpark(command: Command): void {
+    if (!command.parked) return;
+    command.parked = false;
+    this.#parked--;
+    this.advance(command);
+  }
+
+  /** Disowns every command: it ends without telling the guest. */
+  disown(): void {
+    this.#generation = (this.#generation + 1) | 0;
+    this.#dirtyCount = 0;
+    this.#starved = false;
+    const last = (this.#generation - 1) | 0;
+    const owned = this.#commands.filter((command) => command?.phase !== Phase.free && command?.generation === last);
+    this.#stale += owned.length;
+    for (const command of owned) if (command !== null) this.unpark(command);
+  }
+
+  /** Tells the guest of the completions posted since the last time. */
+  interrupt(): void {
+    for (let index = 0; index < this.#dirtyCount; index++) {
+      const queue = this.#dirty[index]!;
+      if (queue.dirty && queue.interruptsEnabled) this.#controller.interrupts.posted(queue.vector);
+      queue.dirty = false;
+    }
+    this.#dirtyCount = 0;
+  }
+
+  #take(queue: SubmissionQueue): Command | null {
+    if (this.#freeCount <= (queue.id === 0 ? 0 : adminSlots)) {
+      this.#starved = true;
+      return null;
+    }
+    const slot = this.#free[--this.#freeCount]!;
+    const command = this.#commands[slot] ?? this.#create(slot, queue);
+    command.generation = this.#generation;
+    command.queue = queue;
+    command.status = Status.success;
+    command.result = 0;
+    this.#rows.queue[slot] = queue.id;
+    command.step = 0;
+    command.cursor = 0;
+    queue.inFlight++;
+    queue.fetching++;
+    queue.completions.reserved++;
+    return command;
+  }
+
+  #create(slot: number, queue: SubmissionQueue): Command {
+    const [sqe, cqe] = [this.#submissions[slot]!, this.#completions[slot]!];
+    const command = new Command(slot, this.#rows, sqe, cqe, this.#memory, queue, this);
+    this.#commands[slot] = command;
+    return command;
+  }
+
+  #fetch(command: Command): boolean {
+    const queue = command.queue;
+    const iova = queue.rows.iova[queue.id]! + command.entry * 64;
+    const result = this.#memory.load(command, iova, command.sqe.buffer, 0, 64);
+    if (result === 'pending') return false;
+    queue.fetched();
+    if (result === 'fault') {
+      this.#controller.fatal('a submission queue is not in guest memory', { queue: queue.id, iova });
+      this.#end(command);
+      return false;
+    }
+    command.phase = Phase.executing;
+    return true;
+  }
+
+  #execute(command: Command): boolean {
+    const opcode = (command.queue.id === 0 ? adminOpcodes : ioOpcodes)[command.opcode]!;
+    if (opcode === null) command.fail(Status.invalidOpcode);
+    else if ((command.words[0]! & unsupportedFields) !== 0) command.fail(Status.invalidField);
+    else if (!opcode.run(this.#controller, command)) return false;
+    if (command.status !== Status.success) this.#controller.errors.completed(command);
+    command.phase = Phase.completed;
+    return true;
+  }
+
+  #post(command: Command): void {
+    const queue = command.queue;
+    const completions = queue.completions;
+    if (command.phase === Phase.completed) {
+      const words = command.cqe.buffer.words;
+      const phase = completions.rows.phase[completions.id]!;
+      words[0] = command.result;
+      words[1] = 0;
+      words[2] = queue.rows.head[queue.id]! | (queue.id << 16);
+      words[3] = command.cid | (((command.status << 1) | phase) << 16);
+      command.entry = completions.advance();
+      completions.reserved--;
+      command.phase = Phase.posting;
+    }
+    const iova = completions.rows.iova[completions.id]! + command.entry * 16;
+    const result = this.#memory.publish(command, iova, command.cqe.buffer, 0, 16);
+    if (result === 'pending') return;
+    if (result === 'fault') {
+      this.#controller.fatal('a completion queue is not in guest memory', { queue: completions.id, iova });
+    } else if (!completions.dirty) {
+      completions.dirty = true;
+      this.#dirty[this.#dirtyCount++] = completions;
+    }
+    this.#end(command);
+  }
+
+  #end(command: Command): void {
+    command.release();
+    command.dmaEnded = null;
+    command.phase = Phase.free;
+    this.#free[this.#freeCount++] = command.slot;
+    if (command.generation !== this.#generation) {
+      if (--this.#stale === 0) this.#controller.drained();
+      return;
+    }
+    const queue = command.queue;
+    queue.inFlight--;
+    if (queue.inFlight === 0 && queue.deletion !== null) this.unpark(queue.deletion);
+    if (this.#starved) {
+      this.#starved = false;
+      this.#controller.wake();
+    }
+  }
+}

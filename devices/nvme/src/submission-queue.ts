@@ -1,0 +1,100 @@
+import type { ColumnArrays } from '@sidecard/core';
+import type { Command } from './command.ts';
+import type { CompletionQueue } from './completion-queue.ts';
+
+/** One row per submission queue, by its id. */
+export const submissionQueueColumns = {
+  created: 'u8',
+  /** Delete has been asked for: nothing more is fetched. */
+  deleting: 'u8',
+  iova: 'f64',
+  entries: { type: 'i32', unit: 'entries' },
+  /** As told to the guest: what comes before has been fetched. */
+  head: 'i32',
+  /** The next entry to fetch; ahead of `head` while fetches are under way. */
+  next: 'i32',
+  tail: 'i32',
+  completionQueue: 'i32',
+  /** The tail doorbell as last seen, in the mapped page or the shadow buffer. */
+  seen: 'i32',
+  /** The driver has written this queue's shadow doorbell: then a trapped write only says that there is news. */
+  shadowed: 'u8',
+} as const;
+export type SubmissionQueueRows = ColumnArrays<typeof submissionQueueColumns>;
+
+/** NVMe Base 2.0, 3.3.1.1. */
+export class SubmissionQueue {
+  readonly id: number;
+  readonly rows: SubmissionQueueRows;
+  /** Where its commands complete. */
+  completions: CompletionQueue;
+  /** Commands fetched, or being fetched, that have not ended. */
+  inFlight = 0;
+  /** Fetches under way: 0 or 1 at any time with mapped memory. */
+  fetching = 0;
+  /** The Delete command that waits for the commands in flight. */
+  deletion: Command | null = null;
+
+  constructor(id: number, rows: SubmissionQueueRows, completions: CompletionQueue) {
+    this.id = id;
+    this.rows = rows;
+    this.completions = completions;
+  }
+
+  get created(): boolean {
+    return this.rows.created[this.id] !== 0;
+  }
+  get deleting(): boolean {
+    return this.rows.deleting[this.id] !== 0;
+  }
+  get entries(): number {
+    return this.rows.entries[this.id]!;
+  }
+  get head(): number {
+    return this.rows.head[this.id]!;
+  }
+  get tail(): number {
+    return this.rows.tail[this.id]!;
+  }
+  /** Nothing to fetch. */
+  get isEmpty(): boolean {
+    return this.rows.next[this.id] === this.rows.tail[this.id];
+  }
+
+  create(iova: number, entries: number, completions: CompletionQueue): void {
+    const { rows, id } = this;
+    rows.iova[id] = iova;
+    rows.entries[id] = entries;
+    rows.head[id] = 0;
+    rows.next[id] = 0;
+    rows.tail[id] = 0;
+    rows.completionQueue[id] = completions.id;
+    rows.seen[id] = 0;
+    rows.shadowed[id] = 0;
+    rows.deleting[id] = 0;
+    this.completions = completions;
+    this.inFlight = 0;
+    this.fetching = 0;
+    this.deletion = null;
+    completions.users++;
+    rows.created[id] = 1;
+  }
+
+  delete(): void {
+    this.rows.created[this.id] = 0;
+    this.completions.users--;
+  }
+
+  /** Takes the next entry to fetch: its index. */
+  advance(): number {
+    const { rows, id } = this;
+    const index = rows.next[id]!;
+    rows.next[id] = index + 1 === rows.entries[id]! ? 0 : index + 1;
+    return index;
+  }
+
+  /** A fetch has ended. The guest may reuse entries before `head`, so it only moves when none is under way. */
+  fetched(): void {
+    if (--this.fetching === 0) this.rows.head[this.id] = this.rows.next[this.id]!;
+  }
+}
