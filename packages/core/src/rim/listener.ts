@@ -1,5 +1,4 @@
-import { constants } from 'node:fs';
-import { lstatSync, statSync, unlinkSync } from 'node:fs';
+import { constants, lstatSync, statSync, unlinkSync } from 'node:fs';
 import type { Native, Watch } from '@sidecard/native';
 
 /** Where clients connect: a path, on which a socket is made, or a listening socket that was inherited (LISTEN_FDS). */

@@ -7,6 +7,8 @@ interface Piece {
   fds: number[];
 }
 
+const WHOLE_BYTES = 32 * 1024;
+
 export interface ChannelPairOptions {
   /** Bytes that an end holds before `send` to it answers 0. */
   readonly capacityBytes?: number;
@@ -67,8 +69,11 @@ export class MemoryChannel implements Channel {
   send(source: Uint8Array, at: number, lengthBytes: number, fds: FdList): number {
     const peer = this.peer;
     if (this.closed || peer === null || peer.closed) return -1;
-    const count = Math.min(lengthBytes, (this.options.capacityBytes ?? 4 * 1024 * 1024) - peer.#incomingBytes);
-    if (count <= 0) return 0;
+    const room = (this.options.capacityBytes ?? 4 * 1024 * 1024) - peer.#incomingBytes;
+    const whole = lengthBytes <= room || peer.#incomingBytes === 0;
+    // As the kernel's: what fits into one of its buffers is taken whole or not at all.
+    if (!whole && (lengthBytes <= WHOLE_BYTES || room <= 0)) return 0;
+    const count = whole ? lengthBytes : room;
     const sent: number[] = [];
     for (let i = 0; i < fds.count; i++) sent.push(this.options.duplicate?.(fds.fds[i]!) ?? fds.fds[i]!);
     peer.#incoming.push({ bytes: source.slice(at, at + count), taken: 0, fds: sent });

@@ -79,6 +79,8 @@ export class DeviceServer {
         this.memory.busMaster = on;
       },
     });
+    // The arena may be that of a predecessor, with a driver that has set everything up.
+    this.memory.busMaster = this.function.busMaster;
     this.reactor.add(this.memory);
   }
 
@@ -144,7 +146,6 @@ export class DeviceServer {
     this.#forgetTwin?.();
     this.#forgetTwin = null;
     this.function.reset('disconnect');
-    this.interrupts.disconnect();
     this.memory.disconnect();
     this.#options.log.info({ reason }, 'The client has gone');
   }

@@ -1,12 +1,5 @@
 import { getUint64 } from '../protocol/encoding.ts';
-import {
-  DMA_MAP_BYTES,
-  DMA_UNMAP_BYTES,
-  DmaMap,
-  DmaMapFlag,
-  DmaUnmap,
-  DmaUnmapFlag,
-} from '../protocol/messages.ts';
+import { DMA_MAP_BYTES, DMA_UNMAP_BYTES, DmaMap, DmaMapFlag, DmaUnmap, DmaUnmapFlag } from '../protocol/messages.ts';
 import { Errno } from './errno.ts';
 import { Outcome } from './outcome.ts';
 import type { Session } from './session.ts';

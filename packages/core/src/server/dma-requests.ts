@@ -1,7 +1,7 @@
-import { setUint64, writeHeader } from '../protocol/encoding.ts';
-import { Command, DMA_ACCESS_BYTES, DmaAccess, HEADER_BYTES, HeaderFlag } from '../protocol/messages.ts';
 import type { ClientMemory } from '../memory/client-memory.ts';
 import type { DmaChannel } from '../memory/dma-channel.ts';
+import { setUint64, writeHeader } from '../protocol/encoding.ts';
+import { Command, DMA_ACCESS_BYTES, DmaAccess, HEADER_BYTES, HeaderFlag } from '../protocol/messages.ts';
 import { Errno } from './errno.ts';
 import type { MessageInHand } from './message-in-hand.ts';
 import type { Outbox } from './outbox.ts';
@@ -103,7 +103,8 @@ export class DmaRequests implements DmaChannel {
     const { view, payload, payloadBytes } = message;
     if (command === Command.dmaRead && payloadBytes < DMA_ACCESS_BYTES + lengthBytes) return Errno.EIO;
     // The count in the reply to a write is 4 bytes in the specification's table, 8 in QEMU: the low word serves both.
-    if (payloadBytes >= DMA_ACCESS_BYTES && view.getUint32(payload + DmaAccess.count, true) !== lengthBytes) return Errno.EIO;
+    if (payloadBytes >= DMA_ACCESS_BYTES && view.getUint32(payload + DmaAccess.count, true) !== lengthBytes)
+      return Errno.EIO;
     return 0;
   }
 

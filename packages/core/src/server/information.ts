@@ -1,3 +1,4 @@
+import type { Region } from '../pci/function.ts';
 import { setUint64 } from '../protocol/encoding.ts';
 import {
   DEVICE_INFO_BYTES,
@@ -19,7 +20,6 @@ import {
   SparseArea,
   SparseMmap,
 } from '../protocol/messages.ts';
-import type { Region } from '../pci/function.ts';
 import { Errno } from './errno.ts';
 import { Outcome } from './outcome.ts';
 import type { Session } from './session.ts';
@@ -64,7 +64,8 @@ export function regionInfo(session: Session): number {
   setUint64(view, at + RegionInfo.offset, first === undefined ? 0 : first.fdOffset - first.offset);
   if (hasCaps) writeSparseAreas(view, at + REGION_INFO_BYTES, region);
   // One descriptor serves all areas: QEMU takes one.
-  if (first !== undefined && !message.noReply && session.limits!.maxMessageFds > 0) session.outbox.attach(first.fd, false);
+  if (first !== undefined && !message.noReply && session.limits!.maxMessageFds > 0)
+    session.outbox.attach(first.fd, false);
   return Outcome.done;
 }
 

@@ -1,8 +1,8 @@
 import type { ClientMemory } from '../memory/client-memory.ts';
 import type { Clock, Log } from '../pci/device.ts';
 import type { PciFunction } from '../pci/function.ts';
-import type { CloseFd } from '../protocol/fd-list.ts';
 import { writeErrorReply, writeHeader } from '../protocol/encoding.ts';
+import type { CloseFd } from '../protocol/fd-list.ts';
 import { Frame, Framer } from '../protocol/framer.ts';
 import { Command, HEADER_BYTES, Header, HeaderFlag } from '../protocol/messages.ts';
 import type { ClientLimits } from '../protocol/negotiation.ts';
@@ -11,11 +11,11 @@ import type { StateArena } from '../state/arena.ts';
 import type { Channel } from './channel.ts';
 import { dispatch } from './commands.ts';
 import { type Deferral, Deferrals } from './deferrals.ts';
-import { DmaRequests } from './dma-requests.ts';
+import type { DmaRequests } from './dma-requests.ts';
 import { Errno } from './errno.ts';
 import { MessageInHand } from './message-in-hand.ts';
-import { Outcome } from './outcome.ts';
 import { Outbox } from './outbox.ts';
+import { Outcome } from './outcome.ts';
 import type { TwinSocket } from './twin-socket.ts';
 
 /** Room for the reply to any message but a long REGION_READ, bytes. */

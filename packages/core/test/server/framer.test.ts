@@ -36,7 +36,8 @@ test('messages come out whole, however the stream is cut', () => {
   for (const pieceBytes of [1, 2, 3, 15, 16, 17, 31, 40, 88]) {
     const stream = new Stream();
     const found: [number, number, number[]][] = [];
-    for (let at = 0; at < whole.length; at += pieceBytes) found.push(...stream.read(whole.subarray(at, at + pieceBytes)));
+    for (let at = 0; at < whole.length; at += pieceBytes)
+      found.push(...stream.read(whole.subarray(at, at + pieceBytes)));
     expect(found).toEqual([
       [1, 16, []],
       [2, 49, []],

@@ -40,7 +40,12 @@ test('QEMU gets its capabilities in a reply that fits into its buffer', () => {
 
 test.each(['', '\0', '{}', '{}\0', '{"capabilities":{}}'])('defaults where the client says nothing: %j', (data) => {
   const client = readVersion(request(0, 1, data)) as ClientLimits;
-  expect(client).toMatchObject({ maxMessageFds: 1, maxDataXferBytes: 1048576, writeMultiple: false, twinSocket: false });
+  expect(client).toMatchObject({
+    maxMessageFds: 1,
+    maxDataXferBytes: 1048576,
+    writeMultiple: false,
+    twinSocket: false,
+  });
   expect(reply(client).data.capabilities).not.toHaveProperty('write_multiple');
 });
 
