@@ -336,7 +336,7 @@ export class FakeNative implements Native {
   }
 
   pinThread(cpu: number): number {
-    return cpu < this.control.cpuCount ? 0 : -EINVAL;
+    return cpu >= 0 && cpu < this.control.cpuCount ? 0 : -EINVAL;
   }
 
   nowUs(): number {
@@ -370,5 +370,11 @@ export class FakeNative implements Native {
 }
 
 function inside(buffer: Uint8Array, offset: number, length: number): boolean {
-  return offset >= 0 && length > 0 && offset + length <= buffer.length;
+  return (
+    Number.isInteger(offset) &&
+    Number.isInteger(length) &&
+    offset >= 0 &&
+    length > 0 &&
+    offset + length <= buffer.length
+  );
 }

@@ -2,7 +2,7 @@
  * Sidecard's only native code: functions on file descriptors, no policy.
  *
  * Every function takes and returns plain numbers (a result, or a negative errno), so that a hot call makes no object and
- * throws nothing; binding.ts gives them their types, and native.ts turns the errors of cold calls into exceptions.
+ * throws nothing; binding.ts gives them their types, and kernel.ts turns the errors of cold calls into exceptions.
  *
  * Memory that a system call may touch is named by a handle, never by a pointer: the table of mappings below is the one
  * place where (handle, offset, length) becomes an address, after a bounds check.

@@ -37,9 +37,17 @@ export class RingColumns {
     this.entries = entries;
     this.maxSegments = maxSegments;
     this.buffer = new ArrayBuffer(8 * (2 * entries + 2 * rows) + 4 * (7 * entries + rows + PoolWord.count));
-    let at = 0;
-    const doubles = (count: number) => new Float64Array(this.buffer, (at += 8 * count) - 8 * count, count);
-    const integers = (count: number) => new Int32Array(this.buffer, (at += 4 * count) - 4 * count, count);
+    let offset = 0;
+    const doubles = (count: number) => {
+      const column = new Float64Array(this.buffer, offset, count);
+      offset += column.byteLength;
+      return column;
+    };
+    const integers = (count: number) => {
+      const column = new Int32Array(this.buffer, offset, count);
+      offset += column.byteLength;
+      return column;
+    };
     this.position = doubles(entries);
     this.length = doubles(entries);
     this.segmentOffset = doubles(rows);
