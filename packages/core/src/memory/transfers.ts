@@ -101,7 +101,7 @@ export class Transfers {
       // A task that has other things to do by now must not take this for the end of its next access.
       task.dmaEnded = null;
     }
-    this.#ended.splice(0, count);
+    if (count > 0) this.#ended.splice(0, count);
     return count > 0;
   }
 
