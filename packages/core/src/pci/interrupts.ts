@@ -1,33 +1,111 @@
 import type { Interrupts } from './device.ts';
+import { EINVAL } from './errno.ts';
+import type { InterruptCard } from './interrupt-card.ts';
+import { IntxLine } from './intx-line.ts';
+import { irqIndex, irqInfo, irqSet, sensible } from './irq-set.ts';
+import { MessageVectors, type VectorBits } from './message-vectors.ts';
+import { type EventFds, OwnedFds } from './owned-fds.ts';
 
-/** What the state machine does with the client's fds, injected. */
-export interface EventFds {
-  /** Adds 1, without blocking; a full one counts as signalled. */
-  signal(fd: number): void;
-  /** Takes what is in it, without blocking. */
-  drain(fd: number): void;
-  close(fd: number): void;
-  /** Calls `readable` whenever it is readable, until the returned function is called. */
-  watch(fd: number, readable: () => void): () => void;
-}
+export type { EventFds };
 
-/** Interrupt indexes of a PCI device (VFIO_PCI_*_IRQ_INDEX). */
-export const irqIndex = { intx: 0, msi: 1, msix: 2, error: 3, request: 4 } as const;
-export const irqIndexCount = 5;
+const noBits: VectorBits = { masked: () => false, pending: () => false, setPending: () => {} };
 
-export declare class InterruptController implements Interrupts {
-  constructor(eventFds: EventFds);
-  readonly mode: 'none' | 'intx' | 'msi' | 'msix';
-  readonly vectors: number;
-  signal(vector: number): void;
-  update(): void;
-  /** GET_IRQ_INFO: how many; 0 for an index that does not exist. */
-  count(index: number): number;
-  /** GET_IRQ_INFO: VFIO_IRQ_INFO_: EVENTFD 1, MASKABLE 2, AUTOMASKED 4, NORESIZE 8. */
-  flags(index: number): number;
+/**
+ * INTx, MSI, MSI-X, ERR and REQ towards the client: eventfds by SET_IRQS on one side, the device's signals on the other.
+ * A function uses MSI-X or MSI while its capability is enabled, or, for clients that leave config space alone, while the client has
+ * set vectors up; INTx otherwise. The client's fds survive resets and are closed when replaced, removed, or at `disconnect`.
+ */
+export class InterruptController implements Interrupts {
+  readonly #eventFds: EventFds;
+  readonly #error: OwnedFds;
+  readonly #request: OwnedFds;
+  #card: InterruptCard | null = null;
+  #intx: IntxLine | null = null;
+  #msi: MessageVectors;
+  #msix: MessageVectors;
+  #mode: Interrupts['mode'] = 'none';
+  #vectors = 0;
+
+  constructor(eventFds: EventFds) {
+    this.#eventFds = eventFds;
+    this.#error = new OwnedFds(eventFds, 1);
+    this.#request = new OwnedFds(eventFds, 1);
+    this.#msi = new MessageVectors(eventFds, 0, noBits);
+    this.#msix = new MessageVectors(eventFds, 0, noBits);
+  }
+
+  /** Called by PciFunction: until then there is no interrupt to use. */
+  attach(card: InterruptCard): void {
+    if (this.#card !== null) throw new Error('interrupts belong to one function');
+    this.#card = card;
+    if (card.intx) this.#intx = new IntxLine(this.#eventFds, card.state, () => this.#level() && !card.intxDisabled());
+    if (card.msi) this.#msi = new MessageVectors(this.#eventFds, card.msi.vectors, card.msi.bits);
+    if (card.msix) this.#msix = new MessageVectors(this.#eventFds, card.msix.vectors, card.msix.bits);
+    this.changed();
+  }
+
+  get mode(): Interrupts['mode'] {
+    return this.#mode;
+  }
+
+  get vectors(): number {
+    return this.#vectors;
+  }
+
+  signal(vector: number): void {
+    if (this.#mode === 'msix') {
+      if (vector >= this.#vectors) throw new RangeError(`MSI-X vector ${vector} of ${this.#vectors}`);
+      this.#msix.signal(vector);
+    } else if (this.#mode === 'msi') this.#msi.signal(vector % this.#vectors);
+  }
+
+  update(): void {
+    if (this.#intx === null) return;
+    this.#card!.showLevel(this.#level());
+    this.#intx.update();
+  }
+
+  /** Config space has changed: what is enabled, masked, or allowed on the bus. */
+  changed(): void {
+    const card = this.#card!;
+    const { msi, msix } = card;
+    this.#mode = this.#modeNow(card);
+    if (this.#mode === 'msix') this.#vectors = this.#msix.count;
+    else if (this.#mode === 'msi') this.#vectors = msi!.enabled() ? msi!.enabledVectors() : this.#msi.armedCount;
+    else this.#vectors = this.#mode === 'intx' ? 1 : 0;
+    if (msi) this.#msi.hold(this.#mode !== 'msi' || !card.busMaster());
+    if (msix) this.#msix.hold(this.#mode !== 'msix' || !card.busMaster() || msix.functionMasked());
+    this.update();
+  }
+
+  /** GET_IRQ_INFO: how many interrupts the index has; 0 for one that does not exist. */
+  count(index: number): number {
+    switch (index) {
+      case irqIndex.intx:
+        return this.#intx === null ? 0 : 1;
+      case irqIndex.msi:
+        return this.#msi.count;
+      case irqIndex.msix:
+        return this.#msix.count;
+      case irqIndex.error:
+      case irqIndex.request:
+        return 1;
+      default:
+        return 0;
+    }
+  }
+
+  /** GET_IRQ_INFO: VFIO_IRQ_INFO_*. Never NORESIZE: vectors can be added later. */
+  flags(index: number): number {
+    if (this.count(index) === 0) return 0;
+    if (index === irqIndex.intx) return irqInfo.eventFd | irqInfo.maskable | irqInfo.autoMasked;
+    return irqInfo.eventFd;
+  }
+
   /**
-   * SET_IRQS. `flags` as VFIO_IRQ_SET_*; DATA_BOOL's bytes are in `data` at `dataOffset`. Owns `fds` from here on, also when it
-   * answers an errno (EINVAL); else 0.
+   * SET_IRQS. `flags` are VFIO_IRQ_SET_*; the bytes of DATA_BOOL are in `data` at `dataOffset` (more are tolerated). `fds` has an eventfd
+   * for each interrupt from `start` on, or none: then those of the range are removed. It owns `fds` from here on, also when it answers EINVAL
+   * (the index, range, data or fds make no sense; masks of anything but INTx, which GET_IRQ_INFO does not offer); else it answers 0.
    */
   set(
     index: number,
@@ -38,11 +116,88 @@ export declare class InterruptController implements Interrupts {
     dataOffset: number,
     dataLengthBytes: number,
     fds: readonly number[],
-  ): number;
-  /** host.fail(): signals ERR; false when the client has not asked for it. */
-  fail(): boolean;
-  /** REQ: asks the client to let the device go; false when it has not asked for it. */
-  requestRelease(): boolean;
-  /** The client has gone: closes every fd, keeps the driver's state. */
-  disconnect(): void;
+  ): number {
+    const known = sensible(this.count(index), flags, start, count, dataLengthBytes, fds.length);
+    const trigger = (flags & irqSet.actionTrigger) !== 0;
+    if (!known || index < 0 || index > irqIndex.request || (!trigger && index !== irqIndex.intx)) {
+      for (let i = 0; i < fds.length; i++) this.#eventFds.close(fds[i]!);
+      return EINVAL;
+    }
+    if (count === 0) this.#clear(index);
+    for (let i = 0; i < count; i++) {
+      if (flags & irqSet.dataEventFd) this.#setFd(index, flags, start + i, fds.length === 0 ? -1 : fds[i]!);
+      else if (flags & irqSet.dataNone || data[dataOffset + i] !== 0) this.#act(index, flags, start + i);
+    }
+    if (this.#card !== null) this.changed();
+    return 0;
+  }
+
+  /** The device cannot go on: signals ERR, which stops the machine. False when the client has not asked for it. */
+  fail(): boolean {
+    this.#error.signal(0);
+    return this.#error.has(0);
+  }
+
+  /** REQ: asks the client to let the device go. False when it has not asked for it. */
+  requestRelease(): boolean {
+    this.#request.signal(0);
+    return this.#request.has(0);
+  }
+
+  /** After the registers have been reset: what was pending is forgotten, the client's fds stay. */
+  reset(): void {
+    if (this.#card === null) return;
+    this.#card.state.tableWritten = 0;
+    this.#msi.forget();
+    this.#msix.forget();
+    this.changed();
+  }
+
+  /** The client has gone: every fd is closed; what the driver has set up and what is pending stays. */
+  disconnect(): void {
+    for (let index = 0; index <= irqIndex.request; index++) this.#clear(index);
+    if (this.#card === null) return;
+    this.#card.state.tableWritten = 0;
+    this.changed();
+  }
+
+  #modeNow(card: InterruptCard): Interrupts['mode'] {
+    if (card.msix?.enabled()) return 'msix';
+    if (card.msi?.enabled()) return 'msi';
+    if (this.#msix.armed) return 'msix';
+    if (this.#msi.armed) return 'msi';
+    return card.intx ? 'intx' : 'none';
+  }
+
+  #level(): boolean {
+    return this.#mode === 'intx' && this.#card!.level();
+  }
+
+  #setFd(index: number, flags: number, vector: number, fd: number): void {
+    if (index === irqIndex.msi) this.#msi.set(vector, fd);
+    else if (index === irqIndex.msix) this.#msix.set(vector, fd);
+    else if (index === irqIndex.error) this.#error.replace(0, fd);
+    else if (index === irqIndex.request) this.#request.replace(0, fd);
+    else if (flags & irqSet.actionTrigger) this.#intx!.setTrigger(fd);
+    else if (flags & irqSet.actionMask) this.#intx!.setMask(fd);
+    else this.#intx!.setUnmask(fd);
+  }
+
+  #act(index: number, flags: number, vector: number): void {
+    if (index === irqIndex.msi) this.#msi.trigger(vector);
+    else if (index === irqIndex.msix) this.#msix.trigger(vector);
+    else if (index === irqIndex.error) this.#error.signal(0);
+    else if (index === irqIndex.request) this.#request.signal(0);
+    else if (flags & irqSet.actionTrigger) this.#intx!.signal();
+    else if (flags & irqSet.actionMask) this.#intx!.mask();
+    else this.#intx!.unmask();
+  }
+
+  #clear(index: number): void {
+    if (index === irqIndex.intx) this.#intx?.clear();
+    else if (index === irqIndex.msi) this.#msi.clear();
+    else if (index === irqIndex.msix) this.#msix.clear();
+    else if (index === irqIndex.error) this.#error.clear();
+    else this.#request.clear();
+  }
 }
