@@ -1,6 +1,6 @@
 // From a fresh clone to the repository's own Node: install, build, then run what was asked for.
 // Plain JavaScript with no dependencies, because it runs before any is there, by whatever Node the machine has.
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
@@ -48,6 +48,16 @@ function build() {
   if (Date.now() - started > 3000) console.error(`sidecard: built in ${Math.round((Date.now() - started) / 1000)} s`);
 }
 
+/** The last step, as a child that signals reach: ended by a signal, this process must not leave it behind. */
+function handOver(command, args) {
+  const child = spawn(command, args, { env, stdio: 'inherit' });
+  const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'];
+  // On a terminal, Ctrl-C has reached the child already: then this only keeps this process waiting for it.
+  const reached = (signal) => signal === 'SIGINT' && process.stdin.isTTY;
+  for (const signal of signals) process.on(signal, () => reached(signal) || child.kill(signal));
+  child.on('exit', (status, signal) => process.exit(status ?? (signal === 'SIGINT' ? 130 : 1)));
+}
+
 const [task, ...rest] = process.argv.slice(2);
 const node = resolve(bin, 'node');
 
@@ -59,12 +69,12 @@ switch (task) {
   case 'start':
     install();
     build();
-    run(node, ['tools/guest/dist/start.js', ...rest]);
+    handOver(node, ['tools/guest/dist/start.js', ...rest]);
     break;
   case 'test':
     install();
     build();
-    run(node, ['test/run.ts', ...rest]);
+    handOver(node, ['test/run.ts', ...rest]);
     break;
   case 'check':
     install();

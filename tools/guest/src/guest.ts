@@ -10,6 +10,8 @@ import { type Channels, type GuestOptions, machineArguments, type VfioUserDevice
 import { provision } from './provision.ts';
 import { Qmp, type QmpArguments, type QmpEvent } from './qmp.ts';
 
+const logTitle = "The guest's log ends with:";
+
 /** A Linux guest in QEMU. Every error says what the guest's console and QEMU printed last. */
 export class Guest {
   readonly pid: number;
@@ -93,7 +95,8 @@ export class Guest {
     try {
       return await this.#agent.run(command, timeoutMs);
     } catch (error) {
-      throw this.#explain((error as Error).message);
+      const { message } = error as Error;
+      throw message.includes(logTitle) ? error : this.#explain(message);
     }
   }
 
@@ -151,7 +154,7 @@ export class Guest {
 
   #explain(complaint: string): Error {
     const tail = this.log.split('\n').slice(-30).join('\n').trim();
-    return new Error(tail === '' ? complaint : `${complaint}\nThe guest's log ends with:\n${tail}`);
+    return new Error(tail === '' ? complaint : `${complaint}\n${logTitle}\n${tail}`);
   }
 }
 

@@ -1,5 +1,7 @@
 export type { CommandResult } from './agent.ts';
 export { ProvisionError } from './archive.ts';
+export { bootDiskBytes, writeBootDisk } from './boot-disk.ts';
+export { DeviceProcess } from './device-process.ts';
 export { Guest } from './guest.ts';
 export type { Accelerator, GuestOptions, VfioUserDevice } from './machine.ts';
 export { provision } from './provision.ts';

@@ -1,0 +1,78 @@
+import { mkdtempSync, rmSync, statSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { DeviceProcess, Guest, type GuestOptions } from '@sidecard/guest';
+
+export const disk = '/dev/nvme0n1';
+
+/** An NVMe daemon on an image in a folder of its own, and the guests that use it one after the other. */
+export class NvmeDisk {
+  readonly image: string;
+  readonly device: DeviceProcess;
+  readonly #folder: string;
+
+  private constructor(folder: string, image: string, device: DeviceProcess) {
+    this.#folder = folder;
+    this.image = image;
+    this.device = device;
+  }
+
+  /** A new sparse disk, or the image that `prepare` writes. */
+  static async start(prepare?: (image: string) => Promise<void>): Promise<NvmeDisk> {
+    const folder = mkdtempSync(join(tmpdir(), 'sidecard-nvme-'));
+    const image = join(folder, 'disk.img');
+    await prepare?.(image);
+    const drive = prepare ? `file=${image}` : `file=${image},size=1G`;
+    const device = await DeviceProcess.start('sidecard-nvme', join(folder, 'nvme.sock'), ['--drive', drive]);
+    return new NvmeDisk(folder, image, device);
+  }
+
+  get socket(): string {
+    return this.device.socket;
+  }
+
+  /** Bytes of the image that take room on the host. */
+  get allocatedBytes(): number {
+    return statSync(this.image).blocks * 512;
+  }
+
+  boot(options: GuestOptions = {}): Promise<Guest> {
+    return Guest.boot({ devices: [this.socket], ...options });
+  }
+
+  /** Ends the daemon, which must have survived everything so far and must end cleanly. */
+  async stop(): Promise<void> {
+    const survived = this.device.running;
+    const status = await this.device.stop();
+    rmSync(this.#folder, { recursive: true, force: true });
+    if (!survived || status !== 0) throw new Error(`sidecard-nvme ended with ${status}:\n${this.device.log}`);
+  }
+}
+
+/** Writes random data and answers its sha256; `start` and `count` in MiB. */
+export async function writeRandom(guest: Guest, device: string, start: number, count: number): Promise<string> {
+  const data = '/tmp/random';
+  await guest.check(`head -c ${count}M /dev/urandom >${data} &&
+    dd if=${data} of=${device} bs=1M seek=${start} oflag=direct conv=fsync,notrunc status=none`);
+  return guest.check(`sha256sum <${data} | cut -d ' ' -f 1; rm ${data}`);
+}
+
+/** The sha256 of what is on the medium, past the guest's page cache. */
+export function readDigest(guest: Guest, device: string, start: number, count: number): Promise<string> {
+  return guest.check(
+    `dd if=${device} bs=1M skip=${start} count=${count} iflag=direct status=none | sha256sum | cut -d ' ' -f 1`,
+  );
+}
+
+/** How many bytes of so many MiB on the medium are not zero. */
+export async function nonZeroBytes(guest: Guest, device: string, start: number, count: number): Promise<number> {
+  const read = `dd if=${device} bs=1M skip=${start} count=${count} iflag=direct status=none`;
+  return Number(await guest.check(`${read} | tr -d '\\0' | wc -c`));
+}
+
+/** Waits in the guest until a shell condition holds. */
+export async function until(guest: Guest, condition: string, seconds = 20): Promise<void> {
+  await guest.check(`for i in $(seq ${seconds * 10}); do if ${condition}; then exit 0; fi; sleep 0.1; done; exit 1`, {
+    timeoutMs: (seconds + 30) * 1000,
+  });
+}
