@@ -132,12 +132,14 @@ export class StateArena {
 
   /** Keeps bytes as they are, if a turn is open: before stores that go past records and register files. */
   touch(piece: HostBuffer, offset: number, lengthBytes: number): void {
+    if (piece.buffer !== this.buffer) throw new Error('the piece is not of this arena');
     if (this.#log.open) this.#log.touch(piece.byteOffset + offset, lengthBytes);
   }
 
   /** As `touch`, for an element of a table. */
   touchRow(column: ColumnArray, row: number): void {
     const { BYTES_PER_ELEMENT } = column;
+    if (column.buffer !== this.buffer) throw new Error('the column is not of this arena');
     if (this.#log.open) this.#log.touch(column.byteOffset + row * BYTES_PER_ELEMENT, BYTES_PER_ELEMENT);
   }
 
