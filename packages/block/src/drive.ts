@@ -1,6 +1,5 @@
 import type { Log } from '@sidecard/core';
 import type { Native } from '@sidecard/native';
-import type { BlockBackend } from './backend.ts';
 
 /** What `--drive` says. */
 export interface DriveOptions {
@@ -9,6 +8,7 @@ export interface DriveOptions {
   readonly path: string;
   /** `size=`: created sparse when the file is missing. Null: as large as the file. */
   readonly sizeBytes: number | null;
+  /** `none` goes past the page cache (O_DIRECT); it and `writeback` are durable after a flush, `writethrough` at once. */
   readonly cache: 'writeback' | 'writethrough' | 'none';
   readonly readOnly: boolean;
   readonly discard: 'unmap' | 'ignore';
@@ -35,10 +35,6 @@ export interface DriveHost {
   readonly log: Log;
   /** Seeds identities; /etc/machine-id unless given. */
   readonly machineId?: string;
+  /** Tells drives without a path apart (`mem:`, `null:`), the same after a restart: the daemon's socket path. */
+  readonly instance?: string;
 }
-
-/** Reads `disk.img`, `file=disk.img,size=1G,readonly`, `mem:1G`, `null:1T`. Throws DriveError. */
-export declare function parseDrive(text: string): DriveOptions;
-
-/** Opens (or creates) and locks the drive. Throws DriveError. */
-export declare function openDrive(options: DriveOptions, host: DriveHost): BlockBackend;

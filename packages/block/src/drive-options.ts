@@ -1,0 +1,121 @@
+import { DriveError, type DriveOptions } from './drive.ts';
+import { parseSize } from './size.ts';
+
+type Mutable<T> = { -readonly [K in keyof T]: T[K] };
+
+const KEYS = ['file', 'size', 'cache', 'readonly', 'discard', 'serial', 'lba'] as const;
+type Key = (typeof KEYS)[number];
+
+/** Largest file offset of Linux. Numbers in this code are exact to 2^53, a little less. */
+const MAX_SIZE_BYTES = 2 ** 53 - 4096;
+
+/**
+ * Reads `disk.img`, `file=disk.img,size=1G,readonly`, `mem:1G`, `null:1T,lba=4096`. A comma in a path is written twice.
+ * Throws DriveError.
+ */
+export function parseDrive(text: string): DriveOptions {
+  const parts = split(text);
+  const options: Mutable<DriveOptions> = {
+    kind: 'file',
+    path: '',
+    sizeBytes: null,
+    cache: 'writeback',
+    readOnly: false,
+    discard: 'unmap',
+    serial: null,
+    lba: 512,
+  };
+  const special = /^(mem|null):(.*)$/.exec(parts[0]!);
+  const named = /^([a-z]+)(=|$)/.exec(parts[0]!);
+  if (special !== null) {
+    options.kind = special[1] === 'mem' ? 'memory' : 'null';
+    options.sizeBytes = sizeOf(special[2]!, text);
+  } else if (named === null || (named[2] === '' && !isFlag(named[1]!, parts)) || parts[0]!.includes('/')) {
+    options.path = parts[0]!.startsWith('file=') ? parts[0]!.slice(5) : parts[0]!;
+  }
+  const seen = new Set<string>();
+  for (const part of special !== null || options.path !== '' ? parts.slice(1) : parts) apply(options, part, text, seen);
+  check(options, text);
+  return options;
+}
+
+/** `readonly,file=x`: a word alone in front is an option only when the file is named after it. */
+function isFlag(word: string, parts: readonly string[]): boolean {
+  return word === 'readonly' && parts.some((part) => part.startsWith('file='));
+}
+
+function split(text: string): string[] {
+  // A pair of commas is one comma of a value; the placeholder cannot be in a command line.
+  return text
+    .replaceAll(',,', '\0')
+    .split(',')
+    .map((part) => part.replaceAll('\0', ','));
+}
+
+function apply(options: Mutable<DriveOptions>, part: string, text: string, seen: Set<string>): void {
+  const equals = part.indexOf('=');
+  const key = equals < 0 ? part : part.slice(0, equals);
+  const value = equals < 0 ? null : part.slice(equals + 1);
+  if (!isKey(key)) throw usage(text, `unknown option '${key}' (there are ${KEYS.join(', ')})`);
+  if (seen.has(key)) throw usage(text, `${key}= is given twice`);
+  seen.add(key);
+  if (key === 'readonly') {
+    options.readOnly = oneOf(key, value ?? 'on', ['on', 'off'], text) === 'on';
+    return;
+  }
+  if (value === null || value === '') throw usage(text, `${key}= needs a value`);
+  switch (key) {
+    case 'file':
+      if (options.kind !== 'file' || options.path !== '') throw usage(text, 'two drives in one');
+      options.path = value;
+      break;
+    case 'size':
+      if (options.kind !== 'file') throw usage(text, 'the size is given twice');
+      options.sizeBytes = sizeOf(value, text);
+      break;
+    case 'cache':
+      options.cache = oneOf(key, value, ['writeback', 'writethrough', 'none'], text);
+      break;
+    case 'discard':
+      options.discard = oneOf(key, value, ['unmap', 'ignore'], text);
+      break;
+    case 'lba':
+      options.lba = oneOf(key, value, ['512', '4096'], text) === '512' ? 512 : 4096;
+      break;
+    case 'serial':
+      if (!/^[\x21-\x7e](?:[\x20-\x7e]{0,18}[\x21-\x7e])?$/.test(value)) {
+        throw usage(text, 'serial= is 1 to 20 printable ASCII characters');
+      }
+      options.serial = value;
+      break;
+  }
+}
+
+function check(options: DriveOptions, text: string): void {
+  if (options.kind === 'file' && options.path === '') throw usage(text, 'no file');
+  const { sizeBytes, lba } = options;
+  if (sizeBytes === null) return;
+  if (sizeBytes < lba) throw usage(text, `the size is smaller than a block of ${lba} bytes`);
+  if (sizeBytes % lba !== 0) throw usage(text, `the size is not a multiple of the block, ${lba} bytes`);
+}
+
+function sizeOf(value: string, text: string): number {
+  const bytes = parseSize(value);
+  if (bytes === null) throw usage(text, `'${value}' is no size (as 512M, 10G, 1T)`);
+  if (bytes > MAX_SIZE_BYTES) throw usage(text, `${value} is more than 8 PiB`);
+  return bytes;
+}
+
+function oneOf<T extends string>(key: Key, value: string, choices: readonly T[], text: string): T {
+  const choice = choices.find((candidate) => candidate === value);
+  if (choice === undefined) throw usage(text, `${key}= is ${choices.join(' or ')}, not '${value}'`);
+  return choice;
+}
+
+function isKey(key: string): key is Key {
+  return (KEYS as readonly string[]).includes(key);
+}
+
+function usage(text: string, reason: string): DriveError {
+  return new DriveError('usage', `--drive ${text}: ${reason}`);
+}

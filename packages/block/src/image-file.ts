@@ -1,0 +1,141 @@
+import { closeSync, constants, fstatSync, openSync, readSync, type Stats, statSync, unlinkSync } from 'node:fs';
+import { FdInfo, type Native } from '@sidecard/native';
+import { DriveError, type DriveHost, type DriveOptions } from './drive.ts';
+import { EINVAL, errnoText } from './errno.ts';
+import { fence, type LockResult, lockImage } from './image-lock.ts';
+import { formatSize } from './size.ts';
+
+/** An image or block device, opened and locked. */
+export interface ImageFile {
+  readonly fd: number;
+  readonly blockDevice: boolean;
+  /** What the guest gets: whole logical blocks. */
+  readonly sizeBytes: number;
+  /** Block of the file system, bytes. */
+  readonly blockBytes: number;
+  /** O_DIRECT: alignment of positions and lengths, and of memory; 1 without. */
+  readonly directBytes: number;
+  readonly directMemoryBytes: number;
+}
+
+/** Opens the drive's file, or creates it. Throws DriveError with the path and the reason. */
+export function openImage(options: DriveOptions, host: DriveHost): ImageFile {
+  const { path } = options;
+  const before = lookAt(options);
+  const created = before === null;
+  const direct = options.cache === 'none' ? constants.O_DIRECT : 0;
+  const access = options.readOnly ? constants.O_RDONLY : constants.O_RDWR;
+  const create = created ? constants.O_CREAT | constants.O_EXCL : 0;
+  const fd = host.native.open(path, access | direct | create, 0o600);
+  if (fd < 0) {
+    if (direct !== 0 && fd === -EINVAL) throw failure(path, 'its file system has no O_DIRECT (cache=none)');
+    throw failure(path, errnoText(-fd));
+  }
+  try {
+    lock(options, host, fd);
+    if (created) grow(host.native, fd, options);
+    const image = measure(options, host, fd);
+    warnOfFormat(host, options, image);
+    return image;
+  } catch (error) {
+    host.native.close(fd);
+    if (created) unlinkSync(path);
+    throw error;
+  }
+}
+
+/** Null where there is no file and one is to be made. */
+function lookAt(options: DriveOptions): Stats | null {
+  const { path, sizeBytes, readOnly } = options;
+  let stats: Stats | undefined;
+  try {
+    stats = statSync(path, { throwIfNoEntry: false });
+  } catch (error) {
+    throw failure(path, reason(error));
+  }
+  if (stats === undefined) {
+    if (readOnly) throw failure(path, 'no such file');
+    if (sizeBytes === null) throw failure(path, 'no such file (with size= it is created)');
+    return null;
+  }
+  if (stats.isDirectory()) throw failure(path, 'is a directory');
+  if (!stats.isFile() && !stats.isBlockDevice()) throw failure(path, 'is neither a file nor a block device');
+  return stats;
+}
+
+function lock(options: DriveOptions, host: DriveHost, fd: number): void {
+  const results: [LockResult, LockResult] = [
+    lockImage(host.native, fd, options.readOnly),
+    fence(host.native, fd, options.readOnly),
+  ];
+  if (results.includes('in use')) throw failure(options.path, 'is in use by another process');
+  if (results.includes('unsupported')) {
+    host.log.warn({ drive: options.path }, 'the file system has no locks: nothing keeps others from this drive');
+  }
+}
+
+function grow(native: Native, fd: number, options: DriveOptions): void {
+  const result = native.truncate(fd, options.sizeBytes!);
+  if (result < 0) throw failure(options.path, errnoText(-result));
+}
+
+function measure(options: DriveOptions, host: DriveHost, fd: number): ImageFile {
+  const { path, lba } = options;
+  const fileBytes = host.native.fileSize(fd);
+  if (fileBytes < 0) throw failure(path, errnoText(-fileBytes));
+  if (options.sizeBytes !== null && options.sizeBytes !== fileBytes) {
+    throw failure(
+      path,
+      `is ${formatSize(fileBytes)} large, not ${formatSize(options.sizeBytes)} (leave size= out to take it as it is)`,
+    );
+  }
+  if (fileBytes < lba) throw failure(path, `is smaller than a block of ${lba} bytes`);
+  const sizeBytes = fileBytes - (fileBytes % lba);
+  if (sizeBytes !== fileBytes) {
+    host.log.warn(
+      { drive: path, bytes: fileBytes - sizeBytes },
+      'the last bytes are no whole block: the guest does not see them',
+    );
+  }
+  const info = new Float64Array(FdInfo.columns);
+  host.native.fdInfo(fd, info);
+  const blockDevice = fstatSync(fd).isBlockDevice();
+  const sector = blockDevice ? host.native.blkSectorSize(fd) : 1;
+  if (sector > lba) throw failure(path, `has blocks of ${sector} bytes: use lba=4096`);
+  const [directMemoryBytes, directBytes] = options.cache === 'none' ? directAlignment(host.native, fd) : [1, 1];
+  if (sizeBytes % directBytes !== 0) {
+    throw failure(path, `is no multiple of ${directBytes} bytes, as cache=none needs on its file system`);
+  }
+  const blockBytes = Math.max(info[FdInfo.blockSize]!, sector);
+  return { fd, blockDevice, sizeBytes, blockBytes, directBytes, directMemoryBytes };
+}
+
+/** Memory and file alignment for O_DIRECT. Kernels before 6.1 don't say: a page is enough for all. */
+function directAlignment(native: Native, fd: number): [number, number] {
+  const out = new Float64Array(2);
+  return native.statxDioAlign(fd, out) < 0 ? [4096, 4096] : [out[0]!, out[1]!];
+}
+
+/** Only raw images are drives here, and a formatted one that is taken for raw is soon no image at all. */
+function warnOfFormat(host: DriveHost, options: DriveOptions, image: ImageFile): void {
+  if (image.blockDevice) return;
+  try {
+    const fd = openSync(options.path, 'r');
+    const magic = Buffer.alloc(4);
+    readSync(fd, magic, 0, 4, 0);
+    closeSync(fd);
+    if (magic.toString('latin1') === 'QFI\xfb')
+      host.log.warn({ drive: options.path }, 'looks like qcow2, and is used as a raw image');
+  } catch {
+    // A look, no more.
+  }
+}
+
+function reason(error: unknown): string {
+  const { errno } = error as { errno?: number };
+  return errno === undefined ? String(error) : errnoText(Math.abs(errno));
+}
+
+function failure(path: string, why: string): DriveError {
+  return new DriveError('failure', `drive ${path}: ${why}`);
+}

@@ -1,0 +1,116 @@
+import { Fallocate, type Native } from '@sidecard/native';
+import type { BlockRequest } from './backend.ts';
+import { DriveError, type DriveOptions } from './drive.ts';
+import { EIO, errnoText } from './errno.ts';
+import { InlineBackend } from './inline-backend.ts';
+
+/** Offsets in a window are small integers, so calls with them allocate nothing. */
+const WINDOW_BYTES = 2 ** 30;
+/** Above this a hole is cheaper than a loop over the bytes, and gives memory back. */
+const HOLE_BYTES = 64 * 1024;
+const PAGE = 4096;
+
+/**
+ * A drive in memory, gone with the process: a sparse memfd, mapped. Copies are the native side's (102 ns for 4 KiB; a typed
+ * array's `set` of a `subarray` takes 83, but leaves garbage).
+ */
+export class MemoryBackend extends InlineBackend {
+  readonly #native: Native;
+  readonly #fd: number;
+  readonly #windows: ArrayBuffer[] = [];
+  readonly #bytes: Uint8Array[] = [];
+  readonly #handles: number[] = [];
+  readonly #deallocates: boolean;
+
+  constructor(native: Native, options: DriveOptions, identitySeed: Uint8Array, description: string) {
+    super(options, identitySeed, description);
+    this.#native = native;
+    this.#deallocates = options.discard === 'unmap';
+    const sizeBytes = options.sizeBytes!;
+    this.#fd = native.memfd('sidecard drive', sizeBytes);
+    for (let start = 0; start < sizeBytes; start += WINDOW_BYTES) {
+      const window = native.map(this.#fd, start, Math.min(WINDOW_BYTES, sizeBytes - start), true);
+      if (typeof window === 'number') {
+        this.#release();
+        throw new DriveError('failure', `drive ${description}: ${errnoText(-window)}`);
+      }
+      this.#windows.push(window);
+      this.#bytes.push(new Uint8Array(window));
+      this.#handles.push(native.mapping(window));
+    }
+  }
+
+  override async close(): Promise<void> {
+    this.#release();
+  }
+
+  protected run(request: BlockRequest): number {
+    switch (request.operation) {
+      case 'read':
+      case 'write':
+        return this.#transfer(request);
+      case 'writeZeroes':
+        this.#zero(request.offset, request.lengthBytes);
+        return 0;
+      case 'discard':
+        if (this.#deallocates) this.#zero(request.offset, request.lengthBytes);
+        return 0;
+      default:
+        return 0;
+    }
+  }
+
+  #transfer(request: BlockRequest): number {
+    const native = this.#native;
+    const segments = request.segments!;
+    const reads = request.operation === 'read';
+    let position = request.offset;
+    for (let i = 0; i < segments.count; i++) {
+      const handle = segments.handle[i]!;
+      let offset = segments.offset[i]!;
+      for (let left = segments.length[i]!; left > 0; ) {
+        const index = Math.floor(position / WINDOW_BYTES);
+        const at = position - index * WINDOW_BYTES;
+        const count = Math.min(left, WINDOW_BYTES - at);
+        const window = this.#handles[index]!;
+        const result = reads
+          ? native.copy(handle, offset, window, at, count)
+          : native.copy(window, at, handle, offset, count);
+        if (result < 0) return EIO;
+        position += count;
+        offset += count;
+        left -= count;
+      }
+    }
+    return 0;
+  }
+
+  #zero(position: number, lengthBytes: number): void {
+    const end = position + lengthBytes;
+    const hole = Math.ceil(position / PAGE) * PAGE;
+    const holeEnd = Math.floor(end / PAGE) * PAGE;
+    const mode = Fallocate.punchHole | Fallocate.keepSize;
+    if (holeEnd - hole >= HOLE_BYTES && this.#native.fallocate(this.#fd, mode, hole, holeEnd - hole) === 0) {
+      this.#fill(position, hole);
+      this.#fill(holeEnd, end);
+    } else this.#fill(position, end);
+  }
+
+  #fill(start: number, end: number): void {
+    for (let position = start; position < end; ) {
+      const index = Math.floor(position / WINDOW_BYTES);
+      const first = index * WINDOW_BYTES;
+      const stop = Math.min(end, first + WINDOW_BYTES);
+      this.#bytes[index]!.fill(0, position - first, stop - first);
+      position = stop;
+    }
+  }
+
+  #release(): void {
+    for (const window of this.#windows) this.#native.unmap(window);
+    this.#windows.length = 0;
+    this.#handles.length = 0;
+    this.#bytes.length = 0;
+    this.#native.close(this.#fd);
+  }
+}

@@ -1,0 +1,80 @@
+const FREE = 0;
+const SHARED = 1;
+const EXCLUSIVE = 2;
+
+/**
+ * Ranges of a drive that requests in flight hold, by slot. Read-modify-write, compare-and-write, copy and format hold theirs
+ * alone; plain writes share. Who has to wait waits in order: nobody overtakes an earlier waiter that overlaps and conflicts.
+ */
+export class RangeLocks {
+  readonly #start: Float64Array;
+  readonly #end: Float64Array;
+  readonly #mode: Uint8Array;
+  /** What a slot that waits wants. */
+  readonly #wanted: Uint8Array;
+  /** Slots that wait, in order. */
+  readonly #waiting: number[] = [];
+  /** Exclusive ranges, held or waited for: without any, sharing needs no look. */
+  #exclusives = 0;
+
+  constructor(slots: number) {
+    this.#start = new Float64Array(slots);
+    this.#end = new Float64Array(slots);
+    this.#mode = new Uint8Array(slots);
+    this.#wanted = new Uint8Array(slots);
+  }
+
+  get waiting(): number {
+    return this.#waiting.length;
+  }
+
+  /** Takes the range for `slot`, or has it wait: then false, and `next` answers it later. */
+  take(slot: number, start: number, lengthBytes: number, exclusive: boolean): boolean {
+    this.#start[slot] = start;
+    this.#end[slot] = start + lengthBytes;
+    const mode = exclusive ? EXCLUSIVE : SHARED;
+    if (exclusive) this.#exclusives++;
+    if (this.#exclusives === 0 || !this.#conflicts(slot, mode, this.#waiting.length)) {
+      this.#mode[slot] = mode;
+      return true;
+    }
+    this.#wanted[slot] = mode;
+    this.#waiting.push(slot);
+    return false;
+  }
+
+  release(slot: number): void {
+    if (this.#mode[slot] === EXCLUSIVE) this.#exclusives--;
+    this.#mode[slot] = FREE;
+  }
+
+  /** A slot that waited and now has its range; -1 when there is none. */
+  next(): number {
+    for (let i = 0; i < this.#waiting.length; i++) {
+      const slot = this.#waiting[i]!;
+      if (this.#conflicts(slot, this.#wanted[slot]!, i)) continue;
+      this.#waiting.splice(i, 1);
+      this.#mode[slot] = this.#wanted[slot]!;
+      return slot;
+    }
+    return -1;
+  }
+
+  /** With a range that is held, or with one of the first `earlier` waiters. */
+  #conflicts(slot: number, mode: number, earlier: number): boolean {
+    for (let other = 0; other < this.#mode.length; other++) {
+      if (other !== slot && this.#mode[other] !== FREE && this.#clash(slot, mode, other, this.#mode[other]!))
+        return true;
+    }
+    for (let i = 0; i < earlier; i++) {
+      const other = this.#waiting[i]!;
+      if (this.#clash(slot, mode, other, this.#wanted[other]!)) return true;
+    }
+    return false;
+  }
+
+  #clash(slot: number, mode: number, other: number, otherMode: number): boolean {
+    if (mode === SHARED && otherMode === SHARED) return false;
+    return this.#start[slot]! < this.#end[other]! && this.#start[other]! < this.#end[slot]!;
+  }
+}
