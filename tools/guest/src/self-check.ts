@@ -12,7 +12,7 @@ const disk = '/dev/nvme0n1';
 const steps: readonly Step[] = [
   {
     name: 'identify',
-    script: `nvme id-ctrl /dev/nvme0 >/run/id && echo "$(sed -n 's/^mn *: *//p' /run/id), $(lsblk -dno SIZE ${disk})"`,
+    script: `nvme id-ctrl /dev/nvme0 >/run/id && echo "$(sed -n 's/^mn *: *//; T; s/ *$//p' /run/id), $(lsblk -dno SIZE ${disk})"`,
   },
   {
     name: 'write',

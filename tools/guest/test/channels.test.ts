@@ -1,0 +1,90 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { connect, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { Agent } from '../src/agent.ts';
+import { LineSocket } from '../src/lines.ts';
+import { Qmp } from '../src/qmp.ts';
+
+let folder: string;
+let lines: LineSocket;
+let path: string;
+
+beforeEach(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'sidecard-channel-'));
+  path = join(folder, 'socket');
+  lines = await LineSocket.listen(path);
+});
+afterEach(() => {
+  lines.close();
+  rmSync(folder, { recursive: true });
+});
+
+/** The other side, as QEMU connects: answers each line with whatever `reply` makes of it. */
+function answer(reply: (line: string) => string): Socket {
+  const socket = connect(path);
+  let pending = '';
+  socket.setEncoding('utf8').on('data', (text: string) => {
+    const parts = (pending + text).split('\n');
+    pending = parts.pop() as string;
+    for (const line of parts) socket.write(reply(line));
+  });
+  return socket;
+}
+
+describe('the agent', () => {
+  const done = (line: string): string => {
+    const [number, , command] = line.split(' ') as [string, string, string];
+    return `${number} 3 ${Buffer.from(`ran ${Buffer.from(command, 'base64')}`).toString('base64')}\n`;
+  };
+
+  test('runs commands, also those asked for before the guest is up', async () => {
+    const agent = new Agent(lines);
+    const early = agent.run('one', 1000);
+    const socket = answer(done);
+    expect(await early).toEqual({ status: 3, stdout: 'ran one' });
+    expect(await agent.run('two\nlines', 1000)).toEqual({ status: 3, stdout: 'ran two\nlines' });
+    socket.destroy();
+  });
+
+  test('counts boots, and gives up commands of the boot before', async () => {
+    const agent = new Agent(lines);
+    const socket = answer(() => '');
+    socket.write('ready 1\n');
+    await agent.booted(1);
+    const lost = expect(agent.run('sleep', 1000)).rejects.toThrow('the guest was reset during: sleep');
+    socket.write('rea');
+    socket.write('dy 2\n');
+    await agent.booted(2);
+    await lost;
+    socket.destroy();
+  });
+
+  test('ends every wait when the guest is gone', async () => {
+    const agent = new Agent(lines);
+    const waits = [agent.run('x', 1000), agent.booted(1)].map((wait) => expect(wait).rejects.toThrow('gone'));
+    agent.close(new Error('gone'));
+    await Promise.all(waits);
+    await expect(agent.run('y', 1000)).rejects.toThrow('gone');
+  });
+});
+
+describe('the monitor', () => {
+  test('matches replies, errors and events', async () => {
+    const qmp = new Qmp(lines);
+    const event = qmp.event('RESET');
+    const socket = answer((line) => {
+      const { execute, id } = JSON.parse(line);
+      if (execute === 'bad')
+        return `${JSON.stringify({ id, error: { class: 'GenericError', desc: 'no such thing' } })}\n`;
+      return `{"event":"RESET"}\n${JSON.stringify({ id, return: { did: execute } })}\n`;
+    });
+    expect(await qmp.execute('good')).toEqual({ did: 'good' });
+    await expect(qmp.execute('bad')).rejects.toThrow('QEMU: no such thing');
+    expect((await event).event).toBe('RESET');
+    qmp.close(new Error('gone'));
+    await expect(qmp.execute('good')).rejects.toThrow('gone');
+    socket.destroy();
+  });
+});
