@@ -80,6 +80,7 @@ switch (task) {
     install();
     run('biome', ['check', '.']);
     build();
+    run('tsc', ['-b']);
     run('vitest', ['run', '--project', 'unit', ...rest]);
     break;
   default:
