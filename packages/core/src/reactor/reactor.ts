@@ -17,9 +17,14 @@ export interface ReactorWorld {
   later(callback: () => void): () => void;
 }
 
+/**
+ * `adaptive` looks on for a short while after work, where that has paid; `dedicated` never sleeps: a core for this device (--poll);
+ * `never` sleeps as soon as there is nothing.
+ */
+export type PollMode = 'adaptive' | 'dedicated' | 'never';
+
 export interface ReactorOptions {
-  /** `dedicated` never sleeps: a core for this device (--poll). */
-  readonly poll?: 'adaptive' | 'dedicated';
+  readonly poll?: PollMode;
   /** Called after a source had something to do: deferred work, answers that waited. True when that did anything. */
   readonly afterWork?: () => boolean;
   /** A source or deferred work threw: our mistake, and the reactor goes on. */
@@ -72,7 +77,7 @@ export class Reactor {
     this.#dedicated = options.poll === 'dedicated';
     this.#afterWork = options.afterWork ?? (() => false);
     this.#failed = options.failed ?? (() => {});
-    this.window = new SpinWindow(world.cpus);
+    this.window = new SpinWindow(options.poll === 'never' ? 1 : world.cpus);
     this.#sleptAtUs = world.nowUs();
     this.#switches = world.involuntarySwitches();
   }

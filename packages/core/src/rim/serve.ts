@@ -1,5 +1,6 @@
 import { loadNative, type Native } from '@sidecard/native';
 import type { Host, Log, PciDevice } from '../pci/device.ts';
+import type { PollMode } from '../reactor/reactor.ts';
 import { DeviceServer } from '../server/device-server.ts';
 import { SocketChannel } from '../server/socket-channel.ts';
 import { StateArena } from '../state/arena.ts';
@@ -14,8 +15,7 @@ export interface ServeOptions {
   /** A path for the socket, or a listening socket that was inherited. */
   readonly at: ListenAt;
   readonly log: Log;
-  /** `dedicated` never sleeps: a core for this device. */
-  readonly poll?: 'adaptive' | 'dedicated';
+  readonly poll?: PollMode;
   /** How long DEVICE_RESET, FLR and DMA_UNMAP may wait for I/O in flight, ms; 4,000 unless told. */
   readonly drainMs?: number;
   readonly arenaBytes?: number;

@@ -4,7 +4,7 @@ import type { Clock, Host, Log, PciDevice } from '../pci/device.ts';
 import { PciFunction } from '../pci/function.ts';
 import { type EventFds, InterruptController } from '../pci/interrupts.ts';
 import type { PollSource } from '../reactor/poll-source.ts';
-import { Reactor, type ReactorWorld } from '../reactor/reactor.ts';
+import { type PollMode, Reactor, type ReactorWorld } from '../reactor/reactor.ts';
 import type { StateArena } from '../state/arena.ts';
 import type { Channel } from './channel.ts';
 import { DeferredWork } from './deferred-work.ts';
@@ -25,7 +25,7 @@ export interface DeviceServerOptions {
   readonly arena: StateArena;
   /** What runs the reactor. Without it nothing runs by itself, and a test calls `turn`. */
   readonly world?: ReactorWorld;
-  readonly poll?: 'adaptive' | 'dedicated';
+  readonly poll?: PollMode;
   /** How long an answer may wait for I/O in flight, counted from the oldest unanswered message, ms. */
   readonly drainMs?: number;
 }

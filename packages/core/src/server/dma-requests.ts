@@ -35,6 +35,10 @@ export class DmaRequests implements DmaChannel {
     for (let slot = 0; slot < SLOTS; slot++) this.#free[slot] = SLOTS - 1 - slot;
   }
 
+  get maxLengthBytes(): number {
+    return this.#maxDataBytes;
+  }
+
   /** Requests whose answer is awaited. */
   get outstanding(): number {
     return SLOTS - this.#freeCount;
