@@ -12,13 +12,16 @@ const gyp = createRequire(import.meta.url).resolve('node-gyp/bin/node-gyp.js');
 const nodeDir = resolve(dirname(process.execPath), '..');
 const headers = existsSync(`${nodeDir}/include/node/node_api.h`) ? [`--nodedir=${nodeDir}`] : [];
 
-const { status, stdout, stderr } = spawnSync(process.execPath, [gyp, 'rebuild', '--silent', ...headers], {
-  cwd: here,
-  encoding: 'utf8',
-});
-// Warnings of the compiler are wanted, the chatter of make is not.
-if (stderr) process.stderr.write(stderr);
-if (status !== 0) {
-  process.stderr.write(`${stdout}\nbuilding the native addon failed; it needs gcc, make and python3\n`);
-  process.exit(1);
+// Not `rebuild`: that takes the addon away from daemons that start meanwhile.
+for (const step of ['configure', 'build']) {
+  const { status, stdout, stderr } = spawnSync(process.execPath, [gyp, step, '--silent', ...headers], {
+    cwd: here,
+    encoding: 'utf8',
+  });
+  // Warnings of the compiler are wanted, the chatter of make is not.
+  if (stderr) process.stderr.write(stderr);
+  if (status !== 0) {
+    process.stderr.write(`${stdout}\nbuilding the native addon failed; it needs gcc, make and python3\n`);
+    process.exit(1);
+  }
 }
