@@ -6,7 +6,8 @@ import { dirname, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const here = dirname(fileURLToPath(import.meta.url));
-const addon = resolve(here, 'build/asan/sidecard_native.node');
+// Not in build/: node-gyp empties that folder whenever the ordinary addon is built.
+const addon = resolve(here, '.cache/asan/sidecard_native.node');
 const nodeDir = resolve(dirname(process.execPath), '..');
 const headers = [resolve(nodeDir, 'include/node'), '/usr/include/node'].find((dir) => existsSync(`${dir}/node_api.h`));
 if (!headers) throw new Error('no headers of Node: run this with the Node of the repository, node_modules/.bin/node');
