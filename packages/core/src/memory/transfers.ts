@@ -8,6 +8,8 @@ import type { Transfer } from './transfer.ts';
 /** Messages outstanding at once: 512 KiB. QEMU answered 64 of this size in step (facts/qemu-client.md). */
 const SLOTS = 16;
 const GENERATIONS = 2 ** 24;
+/** Atomics on any word keep the stores before it before those after it. */
+const FENCE = new Int32Array(1);
 
 /**
  * Carries transfers out, in messages where the guest's memory is not here. Messages of a transfer go out in order and side by side; when all
@@ -138,16 +140,21 @@ export class Transfers {
       const count = Math.min(left, place.limit - iova);
       if (place.kind === 'absent') transfer.failed = true;
       else if (place.kind === 'message') {
-        if (!this.#send(transfer, iova, Math.min(count, MAX_DMA_MESSAGE_BYTES))) return;
+        if (!this.#send(transfer, iova, Math.min(count, this.#maxMessageBytes()))) return;
       } else {
         // What publishes the rest waits until the rest is there.
         if (last && transfer.outstanding > 0) return;
         const areaOffset = transfer.areaOffset[piece]! + transfer.progress;
+        if (last) Atomics.store(FENCE, 0, 0);
         const copied = this.#space.copy(iova, place, transfer.toGuest, transfer.area[piece]!, areaOffset, count);
         if (copied) transfer.advance(count);
         else transfer.failed = true;
       }
     }
+  }
+
+  #maxMessageBytes(): number {
+    return Math.min(this.channel?.maxLengthBytes ?? MAX_DMA_MESSAGE_BYTES, MAX_DMA_MESSAGE_BYTES);
   }
 
   #send(transfer: Transfer, iova: number, lengthBytes: number): boolean {

@@ -1,5 +1,5 @@
 import type { ClientMemory } from '../memory/client-memory.ts';
-import type { DmaChannel } from '../memory/dma-channel.ts';
+import { type DmaChannel, MAX_DMA_MESSAGE_BYTES } from '../memory/dma-channel.ts';
 import { setUint64, writeHeader } from '../protocol/encoding.ts';
 import { Command, DMA_ACCESS_BYTES, DmaAccess, HEADER_BYTES, HeaderFlag } from '../protocol/messages.ts';
 import { Errno } from './errno.ts';
@@ -18,9 +18,9 @@ const MAX_QUEUED_BYTES = 512 * 1024;
 export class DmaRequests implements DmaChannel {
   /** While a reply is being composed at the end of the outbox, nothing else can be. */
   blocked = false;
+  readonly maxMessageBytes: number;
   readonly #outbox: Outbox;
   readonly #memory: ClientMemory;
-  readonly #maxDataBytes: number;
   readonly #token = new Float64Array(SLOTS);
   readonly #lengthBytes = new Int32Array(SLOTS);
   readonly #command = new Uint8Array(SLOTS);
@@ -31,7 +31,7 @@ export class DmaRequests implements DmaChannel {
   constructor(outbox: Outbox, memory: ClientMemory, maxDataBytes: number) {
     this.#outbox = outbox;
     this.#memory = memory;
-    this.#maxDataBytes = maxDataBytes;
+    this.maxMessageBytes = Math.min(MAX_DMA_MESSAGE_BYTES, maxDataBytes);
     for (let slot = 0; slot < SLOTS; slot++) this.#free[slot] = SLOTS - 1 - slot;
   }
 
@@ -86,7 +86,7 @@ export class DmaRequests implements DmaChannel {
   }
 
   #begin(token: number, command: number, iova: number, lengthBytes: number, sizeBytes: number): number {
-    if (this.blocked || this.#freeCount === 0 || lengthBytes > this.#maxDataBytes) return -1;
+    if (this.blocked || this.#freeCount === 0 || lengthBytes > this.maxMessageBytes) return -1;
     if (this.#outbox.usedBytes > MAX_QUEUED_BYTES) return -1;
     const at = this.#outbox.reserve(sizeBytes);
     if (at < 0) return -1;
