@@ -67,7 +67,7 @@ test('finds what a list finds, through any maps and unmaps', () => {
         expect(table.draining).toBe(draining.length);
       }
       const sorted = [...model.regions].sort((a, b) => a.iova - b.iova);
-      sorted.forEach((region, at) => expect(table.rowAt(at)).toBe(region.row));
+      for (const [at, region] of sorted.entries()) expect(table.rowAt(at)).toBe(region.row);
     }),
   );
 });
