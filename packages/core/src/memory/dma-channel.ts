@@ -4,8 +4,6 @@
  * same token. Tokens are never reused while an answer to them may still come.
  */
 export interface DmaChannel {
-  /** What the client takes in one message where that is less than MAX_DMA_MESSAGE_BYTES. */
-  readonly maxMessageBytes?: number;
   /** Most bytes of one message, where the client takes less than MAX_DMA_MESSAGE_BYTES. */
   readonly maxLengthBytes?: number;
   /** Asks for guest memory. False when it can't be sent now: asked again later, from `ClientMemory.poll`. */

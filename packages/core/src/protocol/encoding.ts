@@ -1,6 +1,6 @@
 import { HEADER_BYTES, Header, HeaderFlag } from './messages.ts';
 
-/** A 64-bit number as a Number: exact below 2**53, and never rounded down to below 2**53 from above. */
+/** A 64-bit number as a Number: exact below 2**53, rounded above, where it matches no region. */
 export function getUint64(view: DataView, at: number): number {
   return view.getUint32(at + 4, true) * 0x1_0000_0000 + view.getUint32(at, true);
 }

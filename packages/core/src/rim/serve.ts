@@ -38,8 +38,12 @@ export async function serve(options: ServeOptions, create: (host: Host) => PciDe
   let core: DeviceServer | null = null;
   const listener = listen(native, options.at, (fd) => {
     const channel = new SocketChannel(native, fd);
-    if (core === null) channel.close();
-    else core.attach(channel);
+    try {
+      core!.attach(channel);
+    } catch (error) {
+      options.log.error({ error }, 'A client could not be served');
+      channel.close();
+    }
   });
   try {
     core = new DeviceServer(

@@ -145,7 +145,11 @@ export class DeviceServer {
     this.#forgetSession?.();
     this.#forgetTwin?.();
     this.#forgetTwin = null;
-    this.function.reset('disconnect');
+    try {
+      this.function.reset('disconnect');
+    } catch (error) {
+      this.#failed(error);
+    }
     this.memory.disconnect();
     this.#options.log.info({ reason }, 'The client has gone');
   }
@@ -176,7 +180,11 @@ export class DeviceServer {
         wallTime: () => clock.wallTime(),
         setTimer: (delayMs, callback) =>
           clock.setTimer(delayMs, () => {
-            callback();
+            try {
+              callback();
+            } catch (error) {
+              this.#failed(error);
+            }
             reactor.kick();
           }),
       },
@@ -208,8 +216,13 @@ function eventFds(native: Native): EventFds {
     drain: (fd) => void native.drain(fd),
     close: (fd) => void native.close(fd),
     watch: (fd, readable) => {
-      const watch = native.watch(fd, 'read', readable);
-      return () => watch.close();
+      try {
+        const watch = native.watch(fd, 'read', readable);
+        return () => watch.close();
+      } catch {
+        // A client that sends a regular file for an eventfd gets no interrupts of it.
+        return () => {};
+      }
     },
   };
 }

@@ -18,7 +18,7 @@ const MAX_QUEUED_BYTES = 512 * 1024;
 export class DmaRequests implements DmaChannel {
   /** While a reply is being composed at the end of the outbox, nothing else can be. */
   blocked = false;
-  readonly maxMessageBytes: number;
+  readonly maxLengthBytes: number;
   readonly #outbox: Outbox;
   readonly #memory: ClientMemory;
   readonly #token = new Float64Array(SLOTS);
@@ -31,12 +31,8 @@ export class DmaRequests implements DmaChannel {
   constructor(outbox: Outbox, memory: ClientMemory, maxDataBytes: number) {
     this.#outbox = outbox;
     this.#memory = memory;
-    this.maxMessageBytes = Math.min(MAX_DMA_MESSAGE_BYTES, maxDataBytes);
+    this.maxLengthBytes = Math.min(MAX_DMA_MESSAGE_BYTES, maxDataBytes);
     for (let slot = 0; slot < SLOTS; slot++) this.#free[slot] = SLOTS - 1 - slot;
-  }
-
-  get maxLengthBytes(): number {
-    return this.#maxDataBytes;
   }
 
   /** Requests whose answer is awaited. */
@@ -86,7 +82,7 @@ export class DmaRequests implements DmaChannel {
   }
 
   #begin(token: number, command: number, iova: number, lengthBytes: number, sizeBytes: number): number {
-    if (this.blocked || this.#freeCount === 0 || lengthBytes > this.maxMessageBytes) return -1;
+    if (this.blocked || this.#freeCount === 0 || lengthBytes > this.maxLengthBytes) return -1;
     if (this.#outbox.usedBytes > MAX_QUEUED_BYTES) return -1;
     const at = this.#outbox.reserve(sizeBytes);
     if (at < 0) return -1;

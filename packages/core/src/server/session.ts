@@ -4,13 +4,14 @@ import type { PciFunction } from '../pci/function.ts';
 import { writeErrorReply, writeHeader } from '../protocol/encoding.ts';
 import type { CloseFd } from '../protocol/fd-list.ts';
 import { Frame, Framer } from '../protocol/framer.ts';
-import { Command, HEADER_BYTES, Header, HeaderFlag } from '../protocol/messages.ts';
+import { HEADER_BYTES, Header, HeaderFlag } from '../protocol/messages.ts';
 import type { ClientLimits } from '../protocol/negotiation.ts';
 import type { PollSource } from '../reactor/poll-source.ts';
 import type { StateArena } from '../state/arena.ts';
 import type { Channel } from './channel.ts';
 import { dispatch } from './commands.ts';
 import { type Deferral, Deferrals } from './deferrals.ts';
+import { answerDeferred, failLate } from './deferred-replies.ts';
 import type { DmaRequests } from './dma-requests.ts';
 import { Errno } from './errno.ts';
 import { MessageInHand } from './message-in-hand.ts';
@@ -80,12 +81,15 @@ export class Session implements PollSource {
     this.#framer = parts.buffers.framer;
     this.outbox = parts.buffers.outbox;
     this.message = new MessageInHand(this.#framer);
-    this.deferrals = new Deferrals(parts.clock, parts.drainMs, (late) => this.#drainedTooLate(late));
+    this.deferrals = new Deferrals(parts.clock, parts.drainMs, (late) => {
+      failLate(this, late);
+      this.flush();
+    });
     if (parts.channel.wakeFd !== undefined) this.wakeFd = parts.channel.wakeFd;
     this.#turnBody = () => {
       this.#outcome = dispatch(this);
     };
-    this.#answer = (deferral) => this.#answerDeferral(deferral);
+    this.#answer = (deferral) => answerDeferred(this.outbox, deferral);
   }
 
   /** True while nothing wakes the reactor for this: the peer has yet to make room for what waits to be sent. */
@@ -162,7 +166,6 @@ export class Session implements PollSource {
    * of the client is cancelled: QEMU answers none while it waits for this reply.
    */
   deferReset(replyBytes: number): number {
-    this.functionReset = false;
     this.dma?.cancel();
     if ((this.parts.function.device.inFlight ?? 0) === 0) return Outcome.done;
     const at = this.#replyAt + HEADER_BYTES;
@@ -247,6 +250,7 @@ export class Session implements PollSource {
 
   #run(): number {
     const { dma } = this;
+    this.functionReset = false;
     if (dma !== null) dma.blocked = true;
     try {
       this.parts.arena.turn(this.#turnBody);
@@ -285,31 +289,5 @@ export class Session implements PollSource {
       this.outbox.commit(HEADER_BYTES);
     }
     this.endAfterReply('a message with an impossible size');
-  }
-
-  #answerDeferral(deferral: Deferral): boolean {
-    const sizeBytes = HEADER_BYTES + deferral.payload.length;
-    const at = this.outbox.reserve(sizeBytes);
-    if (at < 0) return false;
-    const { buffer } = this.outbox;
-    writeHeader(buffer.view, at, deferral.id, deferral.command, sizeBytes, HeaderFlag.reply, 0);
-    buffer.bytes.set(deferral.payload, at + HEADER_BYTES);
-    this.outbox.commit(sizeBytes);
-    return true;
-  }
-
-  #drainedTooLate(late: readonly Deferral[]): void {
-    for (const deferral of late) {
-      const at = this.outbox.reserve(HEADER_BYTES);
-      if (at < 0) break;
-      writeErrorReply(this.outbox.buffer.view, at, deferral.id, deferral.command, Errno.ETIMEDOUT);
-      this.outbox.commit(HEADER_BYTES);
-    }
-    const names = Object.entries(Command);
-    const waiting = late.map((one) => names.find(([, number]) => number === one.command)?.[0] ?? String(one.command));
-    const reason = `I/O in flight did not end in time (${waiting.slice(0, 4).join(', ')})`;
-    this.parts.log.warn({ inFlight: this.parts.function.device.inFlight ?? 0 }, reason);
-    this.parts.function.device.failed?.(reason);
-    this.flush();
   }
 }
