@@ -66,9 +66,11 @@ export class PrpWalk {
       if (result === 'fault') return Status.dataTransferError;
       const pages = chained ? entries - 1 : entries;
       for (let index = 0; index < pages; index++) {
-        const iova = (words[2 * index]! >>> 0) + (words[2 * index + 1]! >>> 0) * 0x1_0000_0000;
-        if (iova % pageBytes !== 0) return Status.invalidPrpOffset;
-        const lengthBytes = this.#remaining < pageBytes ? this.#remaining : pageBytes;
+        const low = words[2 * index]!;
+        const iova = (low >>> 0) + (words[2 * index + 1]! >>> 0) * 0x1_0000_0000;
+        // Of the low word: a sum above 2**53 is rounded.
+        if ((low & (pageBytes - 1)) !== 0) return Status.invalidPrpOffset;
+        const lengthBytes = Math.min(this.#remaining, pageBytes);
         if (!scatter.add(iova, lengthBytes)) return Status.dataTransferError;
         this.#remaining -= lengthBytes;
       }

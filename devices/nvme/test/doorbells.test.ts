@@ -1,0 +1,164 @@
+import type { HostBuffer } from '@sidecard/core';
+import { AdminOpcode, MappedDoorbells } from '@sidecard/testing';
+import { describe, expect, test } from 'vitest';
+import { createDoorbellPage } from '../src/doorbell-page.ts';
+import { Status } from '../src/status.ts';
+import { machine, pattern, started, ways } from './machine.ts';
+
+describe.each(ways)('a mapped page, %s memory', (way) => {
+  async function mapped() {
+    let page: HostBuffer | null = null;
+    const made = machine(way, {
+      doorbellPage: (native) => {
+        const created = createDoorbellPage(native);
+        page = created.memory;
+        return created;
+      },
+    });
+    await made.driver.enable();
+    made.driver.doorbells = new MappedDoorbells(page!, 0);
+    made.driver.admin.doorbells = made.driver.doorbells;
+    return { ...made, page: page! as HostBuffer };
+  }
+
+  test('is offered, and is all that a driver needs', async () => {
+    const { driver, client } = await mapped();
+    const { areas } = client.regionInfo(0);
+    expect(areas).toEqual([{ offset: 0x1000, sizeBytes: 0x1000 }]);
+    const before = driver.trapped.count;
+    const queue = await driver.createQueues(1);
+    for (let lba = 0; lba < 200; lba++) {
+      await driver.write(queue, 1, lba, pattern(512, lba), { blockBytes: 512 });
+      expect(await driver.read(queue, 1, lba, 512, { blockBytes: 512 })).toEqual(pattern(512, lba));
+    }
+    expect(driver.trapped.count).toBe(before);
+  });
+
+  test('takes messages as well', async () => {
+    const { driver } = await mapped();
+    driver.doorbells = driver.trapped;
+    const queue = await driver.createQueues(1);
+    await driver.write(queue, 1, 0, pattern(512), { blockBytes: 512 });
+  });
+
+  test('a full completion queue goes on when the page says so', async () => {
+    const { driver, settle, ram } = await mapped();
+    const queue = await driver.createQueues(1, { entries: 4 });
+    const prp1 = ram.allocate(4096);
+    for (let round = 0; round < 10; round++) {
+      for (let index = 0; index < 3; index++) queue.push({ opcode: 2, nsid: 1, prp1 });
+      queue.ring();
+      settle();
+      expect(queue.reap()).toBe(3);
+    }
+  });
+
+  test('is cleared by a reset', async () => {
+    const { driver, page } = await mapped();
+    await driver.createQueues(1);
+    driver.registers.cc.value = 0;
+    expect(page.words.every((word) => word === 0)).toBe(true);
+  });
+
+  test('nonsense in it is an event, once', async () => {
+    const { driver, page, settle, controller } = await mapped();
+    await driver.createQueues(1);
+    for (const nonsense of [-1, 64, 0x7fff_ffff]) {
+      page.words[2] = nonsense;
+      settle(20);
+    }
+    expect(controller.errors.count).toBe(3);
+    page.words[2] = 0;
+    settle();
+    expect(controller.errors.count).toBe(3);
+  });
+});
+
+describe('Doorbell Buffer Config', () => {
+  test('trapped writes only where EventIdx asks, and nothing is lost', async () => {
+    const { driver, settle, controller } = await started('mapped');
+    const shadow = await driver.useShadowDoorbells();
+    const queue = await driver.createQueues(2);
+    const before = shadow.trapped.count;
+    // Awake all the time: it looks by itself.
+    for (let lba = 0; lba < 100; lba++) {
+      await driver.write(queue, 1, lba, pattern(512, lba), { blockBytes: 512 });
+      expect(await driver.read(queue, 1, lba, 512, { blockBytes: 512 })).toEqual(pattern(512, lba));
+    }
+    expect(shadow.trapped.count - before).toBeLessThan(20);
+    // About to sleep: the next one rings.
+    while (!controller.arm()) settle();
+    const asleep = shadow.trapped.count;
+    queue.submit({ opcode: 2, nsid: 1, prp1: driver.ram.allocate(4096) });
+    expect(shadow.trapped.count).toBe(asleep + 1);
+    settle();
+    expect(queue.reap()).toBe(1);
+  });
+
+  test('what was written before EventIdx was set is seen by the second look', async () => {
+    const { driver, controller, settle } = await started('mapped');
+    const shadow = await driver.useShadowDoorbells();
+    const queue = await driver.createQueues(2);
+    settle();
+    controller.arm();
+    settle();
+    const prp1 = driver.ram.allocate(4096);
+    queue.submit({ opcode: 2, nsid: 1, prp1 });
+    settle();
+    queue.reap();
+    // Its EventIdx is behind, so this one does not ring.
+    const before = shadow.trapped.count;
+    queue.submit({ opcode: 2, nsid: 1, prp1 });
+    expect(shadow.trapped.count).toBe(before);
+    expect(controller.arm()).toBe(false);
+    settle();
+    expect(queue.reap()).toBe(1);
+  });
+
+  test('a trapped write counts of a driver that does not write its shadow', async () => {
+    const { driver, queue } = await started('mapped');
+    await driver.useShadowDoorbells();
+    await driver.read(queue, 1, 0, 512, { blockBytes: 512 });
+    await driver.read(queue, 1, 1, 512, { blockBytes: 512 });
+  });
+
+  test('a trapped write that is older than the shadow changes nothing', async () => {
+    const { driver, controller, settle } = await started('mapped');
+    await driver.useShadowDoorbells();
+    const queue = await driver.createQueues(2);
+    const prp1 = driver.ram.allocate(4096);
+    for (let index = 0; index < 3; index++) queue.submit({ opcode: 2, nsid: 1, prp1 });
+    settle();
+    expect(queue.reap()).toBe(3);
+    driver.trapped.tail(2, 1);
+    settle();
+    expect(queue.reap()).toBe(0);
+    expect(controller.inFlight).toBe(0);
+  });
+
+  test('the buffers are forgotten by a reset', async () => {
+    const { driver, ram, controller, settle } = await started('mapped');
+    await driver.useShadowDoorbells();
+    const queue = await driver.createQueues(2);
+    await driver.read(queue, 1, 0, 512, { blockBytes: 512 });
+    await driver.disable();
+    ram.buffer.bytes.fill(0xa5);
+    settle();
+    controller.arm();
+    settle();
+    expect(ram.buffer.bytes.every((byte) => byte === 0xa5)).toBe(true);
+  });
+
+  test('refused: unaligned, not there, or while looking would take messages', async () => {
+    const { driver, ram } = await started('mapped');
+    const prp1 = ram.allocate(4096);
+    const config = { opcode: AdminOpcode.doorbellBufferConfig, prp1, prp2: prp1 + 4096 };
+    const statusOf = async (more: object) => (await driver.submit(driver.admin, { ...config, ...more })).status;
+    expect(await statusOf({ prp1: prp1 + 8 })).toBe(Status.invalidField);
+    expect(await statusOf({ prp2: prp1 + 8 })).toBe(Status.invalidField);
+    expect(await statusOf({ prp1: 0xdead_0000 })).toBe(Status.invalidField);
+    expect(await statusOf({ prp2: ram.iova + ram.sizeBytes })).toBe(Status.invalidField);
+    const other = await started('messages');
+    expect((await other.driver.submit(other.driver.admin, { ...config, prp1: 0 })).status).toBe(Status.invalidOpcode);
+  });
+});

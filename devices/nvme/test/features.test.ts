@@ -1,0 +1,84 @@
+import { AdminOpcode } from '@sidecard/testing';
+import { describe, expect, test } from 'vitest';
+import { Status } from '../src/status.ts';
+import { machine, started, ways } from './machine.ts';
+import { TestDrive } from './test-drive.ts';
+
+describe.each(ways)('Set Features and Get Features, %s memory', (way) => {
+  test('queues: 64 of each, whatever is asked for, and not once there are any', async () => {
+    const { driver } = machine(way);
+    await driver.enable();
+    expect(await driver.setFeature(7, 0x0003_0001)).toBe(0x003f_003f);
+    expect(await driver.getFeature(7)).toBe(0x003f_003f);
+    await expect(driver.setFeature(7, 0xffff)).rejects.toThrow('0h/2h');
+    await driver.createQueues(1);
+    await expect(driver.setFeature(7, 0x0003_0003)).rejects.toThrow('0h/ch');
+  });
+
+  test.each([
+    ['arbitration', 0x01, 7, 0x0102_0304],
+    ['interrupt coalescing', 0x08, 0, 0x0203],
+    ['write atomicity', 0x0a, 0, 1],
+    ['asynchronous events', 0x0b, 0, 0x0000_01ff],
+  ])('%s is kept', async (_name, feature, initial, value) => {
+    const { driver } = await started(way);
+    expect(await driver.getFeature(feature)).toBe(initial);
+    await driver.setFeature(feature, value);
+    expect(await driver.getFeature(feature)).toBe(value);
+    expect(await driver.getFeature(feature | (1 << 8))).toBe(initial);
+    expect(await driver.getFeature(feature | (2 << 8))).toBe(initial);
+    expect(await driver.getFeature(feature | (3 << 8))).toBe(4);
+  });
+
+  test('power: state 0 is the only one', async () => {
+    const { driver } = await started(way);
+    await driver.setFeature(2, 0);
+    expect(await driver.getFeature(2)).toBe(0);
+    await expect(driver.setFeature(2, 1)).rejects.toThrow('0h/2h');
+  });
+
+  test('temperature thresholds, over and under', async () => {
+    const { driver } = await started(way);
+    expect(await driver.getFeature(4)).toBe(343);
+    await driver.setFeature(4, 350);
+    await driver.setFeature(4, (1 << 20) | 273);
+    expect(await driver.getFeature(4)).toBe(350);
+    const under = await driver.adminCommand({ opcode: AdminOpcode.getFeatures, cdw10: 4, cdw11: 1 << 20 });
+    expect(under.dw0).toBe(273);
+    await expect(driver.setFeature(4, (3 << 16) | 300)).rejects.toThrow('0h/2h');
+  });
+
+  test('error recovery is of a namespace', async () => {
+    const { driver } = await started(way);
+    await driver.setFeature(5, 10, 1);
+    expect(await driver.getFeature(5, 1)).toBe(10);
+    await expect(driver.setFeature(5, 1 << 16, 1)).rejects.toThrow('0h/2h');
+    await expect(driver.getFeature(5, 7)).rejects.toThrow('0h/bh');
+  });
+
+  test('interrupt vectors', async () => {
+    const { driver } = await started(way);
+    await driver.setFeature(9, (1 << 16) | 64);
+    const read = await driver.adminCommand({ opcode: AdminOpcode.getFeatures, cdw10: 9, cdw11: 64 });
+    expect(read.dw0).toBe((1 << 16) | 64);
+    await expect(driver.setFeature(9, 65)).rejects.toThrow('0h/2h');
+  });
+
+  test('nothing is saved, and what is not there is refused', async () => {
+    const { driver } = await started(way);
+    const save = { opcode: AdminOpcode.setFeatures, cdw10: 0x8000_0001, cdw11: 0 };
+    expect((await driver.submit(driver.admin, save)).status).toBe(Status.featureNotSaveable);
+    for (const feature of [0x00, 0x03, 0x0c, 0x10, 0x78, 0x80, 0xff]) {
+      await expect(driver.setFeature(feature, 0)).rejects.toThrow('0h/2h');
+      await expect(driver.getFeature(feature)).rejects.toThrow('0h/2h');
+    }
+  });
+
+  test('no volatile cache, no feature 06h', async () => {
+    const drives = [new TestDrive(1 << 20, { volatileCache: false })];
+    const { driver } = await started(way, { drives });
+    expect((await driver.identifyController()).volatileWriteCache).toBe(false);
+    await expect(driver.setFeature(6, 1)).rejects.toThrow('0h/2h');
+    await expect(driver.getFeature(6)).rejects.toThrow('0h/2h');
+  });
+});

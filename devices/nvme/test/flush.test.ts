@@ -1,0 +1,50 @@
+import { NvmOpcode } from '@sidecard/testing';
+import { describe, expect, test } from 'vitest';
+import { Status } from '../src/status.ts';
+import { pattern, started, ways } from './machine.ts';
+import { TestDrive } from './test-drive.ts';
+
+const EIO = 5;
+
+describe.each(ways)('Flush, %s memory', (way) => {
+  test('of one namespace, and of all', async () => {
+    const drives = [new TestDrive(1 << 20, { seed: 1 }), new TestDrive(1 << 20, { seed: 2 })];
+    const { driver, queue } = await started(way, { drives });
+    await driver.flush(queue, 2);
+    expect(drives.map(({ seen }) => seen.length)).toEqual([0, 1]);
+    await driver.flush(queue, 0xffff_ffff);
+    expect(drives.map(({ seen }) => seen.length)).toEqual([1, 2]);
+    expect((await driver.submit(queue, { opcode: NvmOpcode.flush, nsid: 3 })).status).toBe(Status.invalidNamespace);
+    expect((await driver.submit(queue, { opcode: NvmOpcode.flush, nsid: 0 })).status).toBe(Status.invalidNamespace);
+  });
+
+  test('that failed stays failed, and so do durable writes', async () => {
+    const { driver, queue, drive, log } = await started(way);
+    drive.fail = ({ operation }) => (operation === 'flush' ? EIO : 0);
+    expect((await driver.submit(queue, { opcode: NvmOpcode.flush, nsid: 1 })).status).toBe(Status.writeFault);
+    drive.fail = () => 0;
+    expect((await driver.submit(queue, { opcode: NvmOpcode.flush, nsid: 1 })).status).toBe(Status.writeFault);
+    expect((await driver.submit(queue, { opcode: NvmOpcode.flush, nsid: 0xffff_ffff })).status).toBe(Status.writeFault);
+    await driver.write(queue, 1, 0, pattern(512), { blockBytes: 512 });
+    await expect(driver.write(queue, 1, 0, pattern(512), { blockBytes: 512, fua: true })).rejects.toThrow('2h/80h');
+    expect(log.lines.filter(({ level }) => level === 'error')).toHaveLength(1);
+    const health = await driver.logPage(2, 512);
+    expect(health[0]).toBe(1 << 2);
+    // A reset of the controller does not bring the data back.
+    await driver.enable();
+    const again = await driver.createQueues(1);
+    expect((await driver.submit(again, { opcode: NvmOpcode.flush, nsid: 1 })).status).toBe(Status.writeFault);
+  });
+
+  test('a cache that is turned off: flushed at once, and every write durable from then on', async () => {
+    const { driver, queue, drive } = await started(way);
+    expect(await driver.getFeature(6)).toBe(1);
+    await driver.setFeature(6, 0);
+    expect(drive.seen.map(({ operation }) => operation)).toEqual(['flush']);
+    await driver.write(queue, 1, 0, pattern(512), { blockBytes: 512 });
+    expect(drive.seen.at(-1)).toMatchObject({ operation: 'write', fua: true });
+    await driver.setFeature(6, 1);
+    await driver.write(queue, 1, 0, pattern(512), { blockBytes: 512 });
+    expect(drive.seen.at(-1)).toMatchObject({ operation: 'write', fua: false });
+  });
+});

@@ -1,0 +1,66 @@
+import { describe, expect, test } from 'vitest';
+import { pattern, started, ways } from './machine.ts';
+
+describe.each(ways)('interrupts, %s memory', (way) => {
+  test.each(['intx', 'msi', 'msix'] as const)('by %s', async (interrupts) => {
+    const { driver, queue } = await started(way, { interrupts });
+    const second = await driver.createQueues(2);
+    for (let lba = 0; lba < 20; lba++) {
+      await driver.write(queue, 1, lba, pattern(512, lba), { blockBytes: 512 });
+      expect(await driver.read(second, 1, lba, 512, { blockBytes: 512 })).toEqual(pattern(512, lba));
+    }
+  });
+
+  test('each queue has its vector, and many completions are few interrupts', async () => {
+    const { driver, drive, settle, ram } = await started(way, { interrupts: 'msix', vectors: 3 });
+    const queue = await driver.createQueues(2);
+    drive.stalled = true;
+    const prp1 = ram.allocate(4096);
+    for (let index = 0; index < 30; index++) queue.push({ opcode: 2, nsid: 1, prp1 });
+    queue.ring();
+    settle();
+    driver.vectors[0]!.take();
+    expect(driver.vectors[2]!.take()).toBe(0);
+    drive.stalled = false;
+    settle(2000);
+    expect(driver.vectors[0]!.take()).toBe(0);
+    expect(driver.vectors[1]!.take()).toBe(0);
+    expect(driver.vectors[2]!.take()).toBeGreaterThan(0);
+    expect(queue.reap()).toBe(30);
+  });
+
+  test('a queue without interrupts (IEN 0) sends none', async () => {
+    const { driver } = await started(way, { interrupts: 'msix', vectors: 2 });
+    const queue = await driver.createQueues(2, { vector: null });
+    driver.vectors[1]!.take();
+    await driver.read(queue, 1, 0, 512, { blockBytes: 512 });
+    expect(driver.vectors[1]!.take()).toBe(0);
+  });
+
+  test('the pin is level: down when the queues are empty, and masked by INTMS', async () => {
+    const { driver, controller, queue, settle, ram } = await started(way, { interrupts: 'intx' });
+    settle();
+    expect(controller.interruptLevel()).toBe(false);
+    driver.registers.intms = 1;
+    expect(driver.registers.intmc).toBe(1);
+    const cid = queue.submit({ opcode: 2, nsid: 1, prp1: ram.allocate(4096) });
+    settle();
+    expect(controller.interruptLevel()).toBe(false);
+    driver.registers.intmc = 1;
+    expect(controller.interruptLevel()).toBe(true);
+    expect((await queue.completion(cid)).status).toBe(0);
+    settle();
+    expect(controller.interruptLevel()).toBe(false);
+  });
+
+  test('a vector of MSI that INTMS masks is told after INTMC', async () => {
+    const { driver, queue, settle, ram } = await started(way, { interrupts: 'msi', vectors: 2 });
+    driver.registers.intms = 2;
+    driver.vectors[1]!.take();
+    queue.submit({ opcode: 2, nsid: 1, prp1: ram.allocate(4096) });
+    settle();
+    expect(driver.vectors[1]!.take()).toBe(0);
+    driver.registers.intmc = 2;
+    expect(driver.vectors[1]!.take()).toBe(1);
+  });
+});

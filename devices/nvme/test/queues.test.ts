@@ -1,0 +1,146 @@
+import { AdminOpcode, blockCommand, NvmOpcode } from '@sidecard/testing';
+import { describe, expect, test } from 'vitest';
+import { Status } from '../src/status.ts';
+import { machine, pattern, started, ways } from './machine.ts';
+import { TestDrive } from './test-drive.ts';
+
+const contiguous = 1;
+
+describe.each(ways)('queues, %s memory', (way) => {
+  test('Create I/O Completion Queue refuses what cannot be', async () => {
+    const { driver, ram } = machine(way);
+    await driver.enable();
+    const prp1 = ram.allocate(4096);
+    const create = { opcode: AdminOpcode.createCompletionQueue, prp1, cdw10: (15 << 16) | 1, cdw11: contiguous };
+    const statusOf = async (more: object) => (await driver.submit(driver.admin, { ...create, ...more })).status;
+    expect(await statusOf({ cdw10: 15 << 16 })).toBe(Status.invalidQueueIdentifier);
+    expect(await statusOf({ cdw10: (15 << 16) | 65 })).toBe(Status.invalidQueueIdentifier);
+    expect(await statusOf({ cdw10: 1 })).toBe(Status.invalidQueueSize);
+    expect(await statusOf({ cdw10: ((4096 << 16) | 1) >>> 0 })).toBe(Status.invalidQueueSize);
+    expect(await statusOf({ cdw11: 0 })).toBe(Status.invalidField);
+    expect(await statusOf({ prp1: prp1 + 64 })).toBe(Status.invalidPrpOffset);
+    expect(await statusOf({ cdw11: ((65 << 16) | 3) >>> 0 })).toBe(Status.invalidInterruptVector);
+    expect(await statusOf({})).toBe(Status.success);
+    expect(await statusOf({})).toBe(Status.invalidQueueIdentifier);
+    expect(await statusOf({ cdw10: ((4095 << 16) | 64) >>> 0 })).toBe(Status.success);
+  });
+
+  test('Create I/O Submission Queue refuses what cannot be', async () => {
+    const { driver, ram } = machine(way);
+    await driver.enable();
+    const prp1 = ram.allocate(4096);
+    const cdw10 = (15 << 16) | 1;
+    await driver.adminCommand({ opcode: AdminOpcode.createCompletionQueue, prp1, cdw10, cdw11: contiguous });
+    const create = { opcode: AdminOpcode.createSubmissionQueue, prp1, cdw10, cdw11: (1 << 16) | contiguous };
+    const statusOf = async (more: object) => (await driver.submit(driver.admin, { ...create, ...more })).status;
+    expect(await statusOf({ cdw10: 15 << 16 })).toBe(Status.invalidQueueIdentifier);
+    expect(await statusOf({ cdw10: (15 << 16) | 65 })).toBe(Status.invalidQueueIdentifier);
+    expect(await statusOf({ cdw11: contiguous })).toBe(Status.completionQueueInvalid);
+    expect(await statusOf({ cdw11: (2 << 16) | contiguous })).toBe(Status.completionQueueInvalid);
+    expect(await statusOf({ cdw10: 1 })).toBe(Status.invalidQueueSize);
+    expect(await statusOf({ cdw11: 1 << 16 })).toBe(Status.invalidField);
+    expect(await statusOf({ prp1: prp1 + 64 })).toBe(Status.invalidPrpOffset);
+    expect(await statusOf({})).toBe(Status.success);
+    expect(await statusOf({})).toBe(Status.invalidQueueIdentifier);
+  });
+
+  test('entry sizes of CC that are not 64 and 16 bytes', async () => {
+    const { driver, ram } = machine(way);
+    await driver.enable();
+    driver.registers.cc.iocqes = 5;
+    const prp1 = ram.allocate(4096);
+    const { status } = await driver.submit(driver.admin, {
+      opcode: AdminOpcode.createCompletionQueue,
+      prp1,
+      cdw10: 0xf0001,
+      cdw11: 1,
+    });
+    expect(status).toBe(Status.invalidQueueSize);
+  });
+
+  test('Delete: the submission queue first, and only what is there', async () => {
+    const { driver } = await started(way);
+    const statusOf = async (opcode: number, id: number) =>
+      (await driver.submit(driver.admin, { opcode, cdw10: id })).status;
+    expect(await statusOf(AdminOpcode.deleteCompletionQueue, 1)).toBe(Status.invalidQueueDeletion);
+    expect(await statusOf(AdminOpcode.deleteCompletionQueue, 0)).toBe(Status.invalidQueueIdentifier);
+    expect(await statusOf(AdminOpcode.deleteSubmissionQueue, 0)).toBe(Status.invalidQueueIdentifier);
+    expect(await statusOf(AdminOpcode.deleteSubmissionQueue, 2)).toBe(Status.invalidQueueIdentifier);
+    expect(await statusOf(AdminOpcode.deleteSubmissionQueue, 1)).toBe(Status.success);
+    expect(await statusOf(AdminOpcode.deleteSubmissionQueue, 1)).toBe(Status.invalidQueueIdentifier);
+    expect(await statusOf(AdminOpcode.deleteCompletionQueue, 1)).toBe(Status.success);
+    expect(await statusOf(AdminOpcode.deleteCompletionQueue, 1)).toBe(Status.invalidQueueIdentifier);
+    await driver.createQueues(1);
+  });
+
+  test('Delete I/O Submission Queue answers when its commands have ended', async () => {
+    const { driver, drive, queue, settle, ram } = await started(way);
+    drive.stalled = true;
+    const read = queue.submit({ opcode: NvmOpcode.read, nsid: 1, prp1: ram.allocate(4096) });
+    settle();
+    const deletion = driver.admin.submit({ opcode: AdminOpcode.deleteSubmissionQueue, cdw10: 1 });
+    settle();
+    expect(driver.admin.poll(deletion)).toBeNull();
+    drive.stalled = false;
+    expect((await driver.admin.completion(deletion)).status).toBe(Status.success);
+    expect(queue.poll(read)?.status).toBe(Status.success);
+  });
+
+  test('64 queue pairs at once', async () => {
+    const { driver } = machine(way);
+    await driver.enable();
+    for (let id = 1; id <= 64; id++) await driver.createQueues(id, { entries: 4 });
+    const data = pattern(512);
+    for (const queue of driver.queues.values()) {
+      await driver.write(queue, 1, queue.id, data, { blockBytes: 512 });
+      expect(await driver.read(queue, 1, queue.id, 512, { blockBytes: 512 })).toEqual(data);
+    }
+  });
+
+  test('queues of 4096 entries, filled to the last', async () => {
+    const { driver, settle, ram } = machine(way, { ramBytes: 32 << 20 });
+    await driver.enable();
+    const queue = await driver.createQueues(1, { entries: 4096 });
+    const prp1 = ram.allocate(4096);
+    for (let index = 0; index < 4095; index++) queue.push({ opcode: NvmOpcode.read, nsid: 1, prp1 });
+    queue.ring();
+    let completed = 0;
+    for (let turn = 0; turn < 400 && completed < 4095; turn++) {
+      settle(50);
+      completed += queue.reap();
+    }
+    expect(completed).toBe(4095);
+    expect(queue.strays).toEqual([]);
+  });
+
+  test('a full completion queue stops fetching, and its doorbell goes on with it', async () => {
+    const { driver, settle, ram } = machine(way, { drives: [new TestDrive(1 << 20)] });
+    await driver.enable();
+    // Submission queues 1 and 2 share a completion queue of four entries.
+    const shared = await driver.createQueues(1, { entries: 4 });
+    const other = ram.allocate(4096);
+    const cdw10 = (15 << 16) | 2;
+    await driver.adminCommand({
+      opcode: AdminOpcode.createSubmissionQueue,
+      prp1: other,
+      cdw10,
+      cdw11: (1 << 16) | contiguous,
+    });
+    const prp1 = ram.allocate(4096);
+    for (let index = 0; index < 3; index++)
+      shared.push({ ...blockCommand(NvmOpcode.read, 1, 0, 512, { blockBytes: 512 }), prp1 });
+    shared.ring();
+    // The same commands, with other ids, in the second queue.
+    for (let index = 0; index < 3; index++) {
+      const entry = ram.load(shared.sqIova + index * 64, 64);
+      entry[2] = 100 + index;
+      ram.store(other + index * 64, entry);
+    }
+    driver.trapped.tail(2, 3);
+    settle();
+    expect(shared.reap()).toBe(3);
+    settle();
+    expect(shared.reap()).toBe(3);
+    expect([...shared.strays].map(({ cid }) => cid).length).toBe(3);
+  });
+});

@@ -1,0 +1,112 @@
+import { describe, expect, test } from 'vitest';
+import { machine, pattern, started, ways } from './machine.ts';
+import { TestDrive } from './test-drive.ts';
+
+const enabled = (4 << 20) | (6 << 16) | 1;
+
+test('what CAP, VS and CRTO say', () => {
+  const { handle, driver } = machine('mapped');
+  const bytes = new Uint8Array(8);
+  handle.bar(0).read(0, bytes, 0, 8);
+  const cap = new DataView(bytes.buffer).getBigUint64(0, true);
+  // MQES 4095, CQR, TO 255, CSS the NVM command set alone, MPSMIN 4 KiB, MPSMAX 64 KiB, CRMS with media.
+  expect(cap).toBe(4095n | (1n << 16n) | (255n << 24n) | (1n << 37n) | (4n << 52n) | (1n << 59n));
+  expect(driver.registers.vs).toBe(0x0002_0000);
+  handle.bar(0).read(0x68, bytes, 0, 4);
+  expect(new DataView(bytes.buffer).getUint32(0, true)).toBe(255);
+  expect(handle.bars[0]).toMatchObject({ index: 0, sizeBytes: 0x4000 });
+  expect(handle.classCode).toBe(0x010802);
+  expect([handle.vectorCount('intx'), handle.vectorCount('msi'), handle.vectorCount('msix')]).toEqual([1, 32, 65]);
+});
+
+test('registers that are not there read zero and take no writes', () => {
+  const { handle, driver } = machine('mapped');
+  const bytes = new Uint8Array(0x1000);
+  for (const offset of [0x20, 0x38, 0x50, 0x70, 0xe00]) handle.bar(0).write(offset, new Uint8Array(8).fill(0xff), 0, 8);
+  handle.bar(0).read(0x38, bytes, 0, 0x30);
+  expect(bytes.every((byte) => byte === 0)).toBe(true);
+  driver.registers.cc.value = 0xffff_fffe;
+  expect(driver.registers.cc.value & 0xff00_000e).toBe(0);
+});
+
+describe('a configuration that cannot be', () => {
+  test.each([
+    ['another command set', { cc: enabled | (1 << 4) }],
+    ['weighted arbitration', { cc: enabled | (1 << 11) }],
+    ['pages of 128 KiB', { cc: enabled | (5 << 7) }],
+    ['a queue of one entry', { aqa: 0 }],
+    ['an address that is not of a page of 8 KiB', { cc: enabled | (1 << 7), asq: 0x1000 }],
+  ])('%s: CSTS.CFS, until it is reset', async (_what, more: { cc?: number; aqa?: number; asq?: number }) => {
+    const { driver } = machine('mapped');
+    driver.registers.aqa = more.aqa ?? 0x001f_001f;
+    driver.registers.asq = more.asq ?? 0;
+    driver.registers.acq = 0;
+    driver.registers.cc.value = more.cc ?? enabled;
+    expect(driver.registers.csts.value).toBe(2);
+    await driver.enable();
+    expect(driver.registers.csts.value).toBe(1);
+  });
+});
+
+describe.each(ways)('starting and stopping, %s memory', (way) => {
+  test('a controller reset keeps AQA, ASQ and ACQ, and forgets the rest', async () => {
+    const { driver, queue } = await started(way);
+    const before = [driver.registers.aqa, driver.registers.asq, driver.registers.acq];
+    driver.registers.intms = 5;
+    await driver.setFeature(0x0b, 0x100);
+    driver.registers.cc.value = 0;
+    expect(driver.registers.csts.value).toBe(0);
+    expect([driver.registers.aqa, driver.registers.asq, driver.registers.acq]).toEqual(before);
+    expect(driver.registers.intms).toBe(0);
+    await driver.enable();
+    expect(await driver.getFeature(0x0b)).toBe(0);
+    expect(queue.id).toBe(1);
+    await driver.createQueues(1);
+  });
+
+  test('pages of 64 KiB', async () => {
+    const { driver, drive } = machine(way, { drives: [new TestDrive(1 << 20)] });
+    const admin = driver.ram.allocate(0x10000, 0x10000);
+    const completions = driver.ram.allocate(0x10000, 0x10000);
+    driver.registers.aqa = 0x000f_000f;
+    driver.registers.asq = admin;
+    driver.registers.acq = completions;
+    driver.registers.cc.value = enabled | (4 << 7);
+    expect(driver.registers.csts.rdy).toBe(1);
+    expect(drive.seen).toEqual([]);
+  });
+
+  test.each([1, 2])('shutdown (SHN %i) is complete when everything is durable', async (shn) => {
+    const { driver, queue, drive, settle } = await started(way);
+    await driver.write(queue, 1, 0, pattern(512), { blockBytes: 512 });
+    drive.stalled = true;
+    driver.registers.cc.shn = shn;
+    settle();
+    expect(driver.registers.csts.shst).toBe(1);
+    expect(drive.seen.at(-1)).toMatchObject({ operation: 'flush' });
+    drive.stalled = false;
+    settle();
+    expect(driver.registers.csts.shst).toBe(2);
+    // Nothing is fetched any more.
+    queue.submit({ opcode: 2, nsid: 1, prp1: queue.sqIova });
+    settle();
+    expect(queue.reap()).toBe(0);
+    await driver.enable();
+    expect(driver.registers.csts.value).toBe(1);
+  });
+
+  test('shutdown waits for commands in flight', async () => {
+    const { driver, queue, drive, settle } = await started(way);
+    drive.stalled = true;
+    const cid = queue.submit({ opcode: 2, nsid: 1, prp1: driver.ram.allocate(4096) });
+    settle();
+    driver.registers.cc.shn = 1;
+    settle();
+    expect(driver.registers.csts.shst).toBe(1);
+    expect(drive.seen.map(({ operation }) => operation)).toEqual(['read']);
+    drive.stalled = false;
+    settle();
+    expect(driver.registers.csts.shst).toBe(2);
+    expect(queue.poll(cid)?.status).toBe(0);
+  });
+});

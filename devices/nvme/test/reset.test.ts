@@ -1,0 +1,126 @@
+import { describe, expect, test } from 'vitest';
+import { type Machine, pattern, started, ways } from './machine.ts';
+
+const read = { opcode: 2, nsid: 1 };
+
+/** Reads that are at the drive, of two queues, and one not fetched yet. */
+async function busy(way: 'mapped' | 'messages') {
+  const made = await started(way);
+  const { driver, drive, queue, settle, ram } = made;
+  const second = await driver.createQueues(2);
+  const target = ram.allocate(0x8000);
+  drive.bytes.set(pattern(1 << 20));
+  drive.stalled = true;
+  for (let index = 0; index < 4; index++) {
+    for (const one of [queue, second]) one.submit({ ...read, prp1: target + index * 4096 });
+  }
+  settle();
+  return { ...made, second, target };
+}
+
+/** A Function Level Reset whose answer nobody waits for: it comes when the requests have ended. */
+function postedReset({ client, handle }: Machine): void {
+  client.regionWrite(7, handle.find(0x10)! + 8, Uint8Array.of(0, 0x80), true);
+}
+
+/** The device works as if nothing had been. */
+async function works({ driver, drive }: Machine): Promise<void> {
+  await driver.enable();
+  const queue = await driver.createQueues(1);
+  const data = pattern(4096, 9);
+  await driver.write(queue, 1, 64, data, { blockBytes: 512 });
+  expect(drive.bytes.subarray(64 * 512, 64 * 512 + 4096)).toEqual(data);
+  expect(await driver.read(queue, 1, 64, 4096, { blockBytes: 512 })).toEqual(data);
+}
+
+describe.each(ways)('resets with commands in flight, %s memory', (way) => {
+  test('CC.EN: RDY falls only when the last of them has ended, and none is answered', async () => {
+    const made = await busy(way);
+    const { driver, drive, queue, second, settle, controller } = made;
+    driver.registers.cc.value = 0;
+    settle();
+    expect(driver.registers.csts.value).toBe(1);
+    // Not even another start makes it otherwise.
+    driver.registers.cc.value = (4 << 20) | (6 << 16) | 1;
+    settle();
+    expect(driver.registers.csts.value & 1).toBe(1);
+    driver.registers.cc.value = 0;
+    drive.stalled = false;
+    settle(1000);
+    expect(driver.registers.csts.value).toBe(0);
+    expect(controller.inFlight).toBe(0);
+    expect(queue.reap() + second.reap()).toBe(0);
+    await works(made);
+  });
+
+  test('Function Level Reset', async () => {
+    const made = await busy(way);
+    const { handle, driver, drive, queue, second, settle } = made;
+    postedReset(made);
+    settle();
+    expect(driver.registers.csts.rdy).toBe(0);
+    expect(driver.registers.aqa).toBe(0);
+    drive.stalled = false;
+    settle(1000);
+    expect(queue.reap() + second.reap()).toBe(0);
+    handle.setBusMaster(true);
+    await works(made);
+  });
+
+  test('started while requests of before a reset are at the drive: ready when they have ended', async () => {
+    const made = await busy(way);
+    const { handle, driver, drive, settle, ram } = made;
+    postedReset(made);
+    handle.setBusMaster(true);
+    driver.registers.aqa = 0x001f_001f;
+    driver.registers.asq = ram.allocate(4096);
+    driver.registers.acq = ram.allocate(4096);
+    driver.registers.cc.value = (4 << 20) | (6 << 16) | 1;
+    settle();
+    expect(driver.registers.csts.rdy).toBe(0);
+    drive.stalled = false;
+    settle(1000);
+    expect(driver.registers.csts.rdy).toBe(1);
+    await works(made);
+  });
+
+  test('a client that goes: the next one starts clean', async () => {
+    const made = await busy(way);
+    const { client, drive, server, controller, log } = made;
+    client.close();
+    server.settle();
+    drive.stalled = false;
+    for (let turn = 0; turn < 200; turn++) server.server.turn();
+    expect(controller.inFlight).toBe(0);
+    expect(log.lines.filter(({ level }) => level === 'error')).toEqual([]);
+  });
+
+  test('the daemon ends: what is in flight ends first, then the drives close', async () => {
+    const { server, drive, settle, controller } = await busy(way);
+    const closed = server.close();
+    settle();
+    expect(drive.closed).toBe(false);
+    drive.stalled = false;
+    for (let turn = 0; turn < 1000 && controller.inFlight > 0; turn++) settle(10);
+    await closed;
+    expect(drive.closed).toBe(true);
+  });
+
+  test('over and over', async () => {
+    const made = await started(way);
+    const { driver, drive, ram, controller } = made;
+    const prp1 = ram.allocate(4096);
+    for (let round = 0; round < 20; round++) {
+      await driver.enable();
+      const queue = await driver.createQueues(1);
+      drive.stalled = round % 2 === 0;
+      for (let index = 0; index < 10; index++) queue.submit({ ...read, prp1 });
+      for (let turn = 0; turn < round; turn++) made.settle(1);
+      driver.registers.cc.value = 0;
+      drive.stalled = false;
+    }
+    await works(made);
+    made.settle();
+    expect(controller.inFlight).toBe(0);
+  });
+});

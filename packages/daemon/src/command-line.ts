@@ -1,0 +1,54 @@
+import { Command, CommanderError, Option } from 'commander';
+import { UsageError } from './errors.ts';
+
+export const logLevels = ['debug', 'info', 'warn', 'error', 'silent'] as const;
+export type LogLevel = (typeof logLevels)[number];
+
+/** What every daemon is asked for. */
+export interface CommonOptions {
+  readonly socket?: string;
+  readonly logLevel: LogLevel;
+  readonly poll: boolean;
+}
+
+export interface CommandLine {
+  readonly name: string;
+  readonly description: string;
+  readonly version: string;
+  /** Adds what this daemon alone has. */
+  options(program: Command): void;
+}
+
+/** Where answers to --help and --version go. */
+export type Print = (text: string) => void;
+
+/**
+ * Reads the arguments after the program's name.
+ * @returns null when --help or --version has been answered.
+ * @throws UsageError
+ */
+export function parseCommandLine<Options>(
+  line: CommandLine,
+  args: readonly string[],
+  print: Print,
+): (CommonOptions & Options) | null {
+  const program = new Command(line.name)
+    .description(line.description)
+    .version(line.version, '--version', 'print the version and exit')
+    .helpOption('--help', 'print this help and exit')
+    .option('--socket <path>', 'UNIX socket to serve on; left out with socket activation (LISTEN_FDS)')
+    .addOption(new Option('--log-level <level>', 'least level logged, on stderr').choices(logLevels).default('info'))
+    .option('--poll', 'never sleep: take a processor for this device alone', false)
+    .allowExcessArguments(false)
+    .exitOverride()
+    .configureOutput({ writeOut: print, writeErr: () => {} });
+  line.options(program);
+  try {
+    program.parse(args, { from: 'user' });
+  } catch (error) {
+    if (!(error instanceof CommanderError)) throw error;
+    if (error.exitCode === 0) return null;
+    throw new UsageError(`${error.message.replace(/^error: /, '')} (--help lists the options)`);
+  }
+  return program.opts<CommonOptions & Options>();
+}
