@@ -66,8 +66,12 @@ export class Exerciser implements PciDevice {
   reset(kind: ResetKind): void {
     if (this.registers.pin !== 0) this.#pinned.release();
     this.registers.pin = 0;
-    if (kind === 'disconnect') return;
     const { registers } = this;
+    if (kind === 'disconnect') {
+      // Nobody is left to end the requests in flight.
+      registers.inFlight = 0;
+      return;
+    }
     const kept = { resets: registers.resets + 1, inFlight: registers.inFlight, failures: registers.failures };
     registers.reset();
     Object.assign(registers, kept);
