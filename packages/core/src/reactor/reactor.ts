@@ -3,7 +3,7 @@ import { MAX_WINDOW_US, SpinWindow } from './spin-window.ts';
 
 /** What the reactor needs of the world; the rim gives the real one, a test a virtual one. */
 export interface ReactorWorld {
-  /** Monotonic, microseconds. */
+  /** Monotonic, whole microseconds, modulo 2**30: a small integer, since a double would be allocated at each look. */
   nowUs(): number;
   /** How often the scheduler has taken the processor away (ru_nivcsw). */
   involuntarySwitches(): number;
@@ -38,7 +38,7 @@ const CLOCK_EVERY = 16;
 /** Finds between two looks at the scheduler's count. */
 const SWITCHES_EVERY = 32;
 /** Longest stay away from timers and promises, us. */
-const YIELD_US = 500;
+const YIELD_US = 1000;
 
 interface Entry {
   readonly source: PollSource;
@@ -151,7 +151,7 @@ export class Reactor {
       this.#asleep = false;
       this.#cancelTimer?.();
       this.#cancelTimer = null;
-      if (byFd) this.window.slept(startUs - this.#sleptAtUs);
+      if (byFd) this.window.slept(elapsedUs(this.#sleptAtUs, startUs));
       this.#disarm();
     }
     this.#spin(startUs);
@@ -178,8 +178,9 @@ export class Reactor {
       if (--untilClock <= 0) {
         untilClock = CLOCK_EVERY;
         const nowUs = this.#world.nowUs();
-        if (idle && !this.#dedicated && nowUs - idleSinceUs >= this.#windowUs(anyFound) && this.#fallAsleep()) return;
-        if (nowUs - startUs >= YIELD_US) {
+        if (idle && !this.#dedicated && elapsedUs(idleSinceUs, nowUs) >= this.#windowUs(anyFound) && this.#fallAsleep())
+          return;
+        if (elapsedUs(startUs, nowUs) >= YIELD_US) {
           this.#schedule();
           return;
         }
@@ -273,4 +274,8 @@ export class Reactor {
     const entries = this.#entries;
     for (let i = 0; i < entries.length; i++) entries[i]!.source.disarm?.();
   }
+}
+
+function elapsedUs(from: number, to: number): number {
+  return (to - from) & 0x3fff_ffff;
 }

@@ -5,7 +5,8 @@ import type { ReactorWorld } from '../reactor/reactor.ts';
 export function realWorld(native: Native): ReactorWorld {
   return {
     cpus: native.cpuCount(),
-    nowUs: () => native.nowUs(),
+    // A call into the addon would allocate its result.
+    nowUs: () => (performance.now() * 1000) & 0x3fff_ffff,
     involuntarySwitches: () => native.contextSwitches(),
     watch: (fd, readable) => {
       const watch = native.watch(fd, 'read', readable);
