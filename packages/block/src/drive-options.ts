@@ -14,6 +14,7 @@ const MAX_SIZE_BYTES = 2 ** 53 - 4096;
  * Throws DriveError.
  */
 export function parseDrive(text: string): DriveOptions {
+  if (text === '') throw usage(text, 'no file');
   const parts = split(text);
   const options: Mutable<DriveOptions> = {
     kind: 'file',

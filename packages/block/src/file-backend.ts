@@ -167,8 +167,12 @@ export class FileBackend implements BlockBackend {
       return;
     }
     const alone = this.#bounced !== null && operation !== 'discard' && !this.#wholeBlocks(request);
+    const align = this.#image.directBytes;
+    // Whoever reads, modifies and writes back blocks has all of them, not only its own bytes in them.
+    const start = request.offset - (request.offset % align);
+    const end = Math.ceil((request.offset + request.lengthBytes) / align) * align;
     this.#slots.locked[slot] = 1;
-    if (this.#locks.take(slot, request.offset, request.lengthBytes, alone)) this.#proceed(slot);
+    if (this.#locks.take(slot, start, end - start, alone)) this.#proceed(slot);
   }
 
   /** The first step of a request that has its range. */

@@ -1,4 +1,4 @@
-import { closeSync, constants, fstatSync, openSync, readSync, type Stats, statSync, unlinkSync } from 'node:fs';
+import { closeSync, constants, fstatSync, openSync, readSync, rmSync, type Stats, statSync } from 'node:fs';
 import { FdInfo, type Native } from '@sidecard/native';
 import { DriveError, type DriveHost, type DriveOptions } from './drive.ts';
 import { EINVAL, errnoText } from './errno.ts';
@@ -39,7 +39,7 @@ export function openImage(options: DriveOptions, host: DriveHost): ImageFile {
     return image;
   } catch (error) {
     host.native.close(fd);
-    if (created) unlinkSync(path);
+    if (created) rmSync(path, { force: true });
     throw error;
   }
 }

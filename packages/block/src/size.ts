@@ -5,7 +5,7 @@ export function parseSize(text: string): number | null {
   const match = /^(\d+(?:\.\d+)?)([kmgtp]?)(?:i?b)?$/i.exec(text);
   if (match === null) return null;
   const bytes = Number(match[1]) * UNITS[match[2]!.toUpperCase()]!;
-  return Number.isSafeInteger(bytes) ? bytes : null;
+  return Number.isInteger(bytes) ? bytes : null;
 }
 
 /** `1.5 GiB`, for messages. */
