@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, statSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DeviceProcess, Guest, type GuestOptions } from '@sidecard/guest';
@@ -34,6 +34,15 @@ export class NvmeDisk {
   /** Bytes of the image that take room on the host. */
   get allocatedBytes(): number {
     return statSync(this.image).blocks * 512;
+  }
+
+  get mapsGuestMemory(): boolean {
+    return readFileSync(`/proc/${this.device.pid}/maps`, 'utf8').includes('memfd:memory-backend-memfd');
+  }
+
+  /** What a test that failed wants to see beside its own error. */
+  showLog(): void {
+    console.error(`sidecard-nvme logged last:\n${this.device.log.split('\n').slice(-30).join('\n')}`);
   }
 
   boot(options: GuestOptions = {}): Promise<Guest> {

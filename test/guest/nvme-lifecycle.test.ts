@@ -1,6 +1,6 @@
 /** Guests come and go, and one daemon serves them all: issue 9, "What it must show", item 1. */
 import type { Guest } from '@sidecard/guest';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { disk, NvmeDisk, readDigest, until, writeRandom } from './nvme-disk.ts';
 import { noGuests } from './requirements.ts';
 
@@ -18,6 +18,7 @@ describe.skipIf(noGuests).each([
     guest = await nvme.boot({ sharedMemory, args: ['-device', rootPort] });
     written = await writeRandom(guest, disk, 0, 16);
   });
+  beforeEach(({ onTestFailed }) => onTestFailed(() => nvme.showLog()));
   afterAll(async () => {
     await guest?.stop();
     await nvme?.stop();

@@ -1,6 +1,6 @@
 /** What an unchanged Linux does with the NVMe device while it runs: issue 9, "What it must show", item 1. */
 import type { Guest } from '@sidecard/guest';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { disk, NvmeDisk, nonZeroBytes, readDigest, until, writeRandom } from './nvme-disk.ts';
 import { noGuests } from './requirements.ts';
 
@@ -10,8 +10,8 @@ const fio = [
 ].join(' ');
 
 describe.skipIf(noGuests).each([
-  { memory: 'shared memory', sharedMemory: true, fioMiB: 48 },
-  { memory: 'memory by messages', sharedMemory: false, fioMiB: 12 },
+  { memory: 'shared memory', sharedMemory: true, fioMiB: 96 },
+  { memory: 'memory by messages', sharedMemory: false, fioMiB: 24 },
 ])('NVMe in a Linux guest, $memory', ({ sharedMemory, fioMiB }) => {
   let nvme: NvmeDisk;
   let guest: Guest;
@@ -20,9 +20,14 @@ describe.skipIf(noGuests).each([
     nvme = await NvmeDisk.start();
     guest = await nvme.boot({ sharedMemory });
   });
+  beforeEach(({ onTestFailed }) => onTestFailed(() => nvme.showLog()));
   afterAll(async () => {
     await guest?.stop();
     await nvme?.stop();
+  });
+
+  test(sharedMemory ? 'the daemon maps guest memory' : 'the daemon maps nothing of the guest', () => {
+    expect(nvme.mapsGuestMemory).toBe(sharedMemory);
   });
 
   test('the driver binds, with a queue for each processor and MSI-X', async () => {

@@ -19,6 +19,7 @@ export class ProvisionError extends Error {
   override readonly name = 'ProvisionError';
 }
 
+const needed = "guests need QEMU 10.1 or later, a kernel and tools, which come from Debian's archive";
 const keyrings = ['debian-archive-keyring.gpg', 'debian-archive-keyring.pgp'];
 
 /** Downloads, as apt does and with the signatures checked as apt does, and unpacks into `root`; needs no rights. */
@@ -49,12 +50,10 @@ function progress(line: string): void {
 async function apt(args: string[], env: NodeJS.ProcessEnv, onLine?: (line: string) => void): Promise<void> {
   const { status, stdout, stderr } = await execute(['apt-get', '-q', ...args], { env, ...(onLine && { onLine }) });
   if (status === 0) return;
-  if (status === 127)
-    throw new ProvisionError('guests need apt-get: install QEMU, kernel and tools works on Debian only');
+  if (status === 127) throw new ProvisionError(`${needed}, and apt-get is not here: install apt and dpkg`);
   const reason = /^[EW]: (.*)$/m.exec(stderr)?.[1] ?? stdout.trim().split('\n').at(-1);
-  throw new ProvisionError(
-    `cannot fetch ${args[0] === 'update' ? 'package lists' : 'packages'} from Debian's archive: ${reason}`,
-  );
+  const what = args[0] === 'update' ? 'package lists' : 'packages';
+  throw new ProvisionError(`${needed}, and ${what} cannot be fetched from the mirror in /etc/apt: ${reason}`);
 }
 
 /** An apt of our own, beside the machine's: its lists, its cache, its idea of what is installed. */
@@ -94,14 +93,14 @@ async function machineProxy(): Promise<string> {
   const { stdout } = await execute(['apt-config', 'dump', 'Acquire']);
   return stdout
     .split('\n')
-    .filter((line) => /^Acquire::https?::.*(Proxy|Verify|CA)/i.test(line))
+    .filter((line) => /^Acquire::https?::.*(Proxy|Verify|CA)|^Acquire::Check-Valid-Until/i.test(line))
     .join('\n');
 }
 
 function keyring(): string {
   const folder = '/usr/share/keyrings';
   const found = keyrings.find((name) => readFolder(folder).includes(name));
-  if (!found) throw new ProvisionError("guests come from Debian's archive: install the package debian-archive-keyring");
+  if (!found) throw new ProvisionError(`${needed}, and its keys are not here: install debian-archive-keyring`);
   return join(folder, found);
 }
 
@@ -122,9 +121,7 @@ export function machineMirror(): string {
     const debian = uris.map((match) => match[1] as string).find((uri) => /\/debian\/?$/.test(uri));
     if (debian) return debian;
   }
-  throw new ProvisionError(
-    'no mirror of Debian in /etc/apt/sources.list or sources.list.d: add one (URIs: .../debian)',
-  );
+  throw new ProvisionError(`${needed}, and /etc/apt/sources.list and sources.list.d name no mirror of Debian: add one`);
 }
 
 function readFolder(folder: string): string[] {

@@ -3,9 +3,10 @@ import { join } from 'node:path';
 import { cached } from './cache.ts';
 import { succeed } from './child.ts';
 import { digest } from './digest.ts';
-import { guestImage, kernelOf, makeExt4, run, stageRoot } from './image.ts';
+import { stageRoot } from './guest-tree.ts';
+import { guestImage, kernelOf, makeExt4 } from './image.ts';
 import { kernelCommandLine } from './machine.ts';
-import type { Provision } from './provision.ts';
+import { type Provision, run } from './provision.ts';
 
 const sectorBytes = 512;
 /** Where the partition begins, in sectors: 1 MiB, and GRUB's core lives in the gap before it. */

@@ -2,7 +2,7 @@ import { existsSync, readdirSync, statSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { ProvisionError, unpackPackages } from './archive.ts';
 import { cached, remembered } from './cache.ts';
-import { execute } from './child.ts';
+import { execute, succeed } from './child.ts';
 import { digest } from './digest.ts';
 
 /** Everything that guests are made from. Commands are the start of an argument list, then come the arguments. */
@@ -61,6 +61,11 @@ export async function provision(): Promise<Provision> {
   const hostProgram = (name: string): Program => unpackedProgram(hostTree, name);
   const kernelRelease = readdirSync(join(guestTree, 'usr/lib/modules'))[0] as string;
   return { qemu: own ?? unpackedQemu(hostTree), hostProgram, guestTree, kernelRelease };
+}
+
+/** Runs a program to its end; answers what it printed. */
+export function run(program: Program, args: readonly string[]): Promise<string> {
+  return succeed([...program.command, ...args], { env: { ...process.env, ...program.env } });
 }
 
 async function tree(

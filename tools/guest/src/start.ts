@@ -6,14 +6,13 @@ import { ProvisionError } from './archive.ts';
 import { cacheFolder } from './cache.ts';
 import { DeviceProcess } from './device-process.ts';
 import { Guest } from './guest.ts';
-import { guestImage } from './image.ts';
-import { provision } from './provision.ts';
+import { prepareGuests } from './prepare.ts';
 import { selfCheck } from './self-check.ts';
 
 const terminal = process.stdin.isTTY === true && process.stdout.isTTY === true;
 
 async function main(): Promise<boolean> {
-  await guestImage(await provision());
+  await prepareGuests();
   const folder = mkdtempSync(join(tmpdir(), 'sidecard-start-'));
   let device: DeviceProcess | undefined;
   let guest: Guest | undefined;

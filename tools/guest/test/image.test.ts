@@ -1,6 +1,7 @@
 import { zstdCompressSync } from 'node:zlib';
 import { expect, test } from 'vitest';
-import { loadOrder, plainKernel } from '../src/image.ts';
+import { plainKernel } from '../src/image.ts';
+import { loadOrder } from '../src/initramfs.ts';
 import { machineArguments, vfioUserDevice } from '../src/machine.ts';
 
 test('modules load after what they need', () => {
