@@ -1,5 +1,5 @@
 import type { HostBuffer } from '../bits/host-buffer.ts';
-import { WINDOW_BYTES } from './client-file.ts';
+import { type ClientFile, WINDOW_BYTES } from './client-file.ts';
 import { ClientFiles } from './client-files.ts';
 import { copyBytes } from './copy.ts';
 import type { DmaRegion } from './dma-region.ts';
@@ -86,7 +86,7 @@ export class AddressSpace {
   unmap(iova: number, sizeBytes: number): 'done' | 'draining' | number {
     const row = this.table.find(iova);
     if (row < 0) return sizeBytes > 0 && this.table.overlaps(iova, sizeBytes) ? EINVAL : ENOENT;
-    if (this.table.iova[row] !== iova || this.table.sizeBytes[row] !== sizeBytes) return EINVAL;
+    if (this.table.iova(row) !== iova || this.table.sizeBytes(row) !== sizeBytes) return EINVAL;
     return this.#remove(row, AWAITED);
   }
 
@@ -98,55 +98,53 @@ export class AddressSpace {
   }
 
   pin(row: number): void {
-    this.table.pins[row] = this.table.pins[row]! + 1;
+    this.table.pin(row, 1);
   }
 
   unpin(row: number): void {
-    const pins = this.table.pins[row]! - 1;
-    this.table.pins[row] = pins;
-    if (pins > 0 || this.table.has(row)) return;
+    if (this.table.pin(row, -1) > 0 || this.table.has(row)) return;
     this.#releaseFile(row);
-    if (this.table.flags[row]! & AWAITED) this.#drained.push(row);
+    if (this.table.flags(row) & AWAITED) this.#drained.push(row);
     else this.table.free(row);
   }
 
   /** Finds the region of `iova` with permission `need`: `place` says where its stretch is, and of what kind. */
   locate(iova: number, need: number, place: Place): void {
-    place.forget();
-    if (!this.#busMaster || !(iova >= 0 && iova < ADDRESSES)) return;
     const table = this.table;
-    const row = table.find(iova);
-    if (row < 0 || (table.flags[row]! & need) === 0) return;
-    place.row = row;
-    const start = table.iova[row]!;
-    const end = Math.min(start + table.sizeBytes[row]!, ADDRESSES);
-    const index = table.file[row]!;
-    if (index === NO_FILE) {
-      place.kind = 'message';
-      place.limit = end;
+    const row = this.#busMaster && iova >= 0 && iova < ADDRESSES ? table.find(iova) : -1;
+    const file = row < 0 ? null : this.files.get(table.file(row));
+    if (file === null || !file.mappable || file.faulted || (table.flags(row) & need) === 0) {
+      this.#locateElsewhere(iova, row, need, file, place);
       return;
     }
-    const file = this.files.get(index);
-    if (file.faulted) return;
-    const offset = table.fileOffset[row]! + (iova - start);
-    if (!file.mappable) {
-      place.kind = 'file';
-      place.limit = end;
-      place.base = offset;
-      return;
-    }
-    const number = Math.floor(offset / WINDOW_BYTES);
-    const window = file.windows[number]!;
+    const distance = iova - table.iova(row);
+    const offset = table.fileOffset(row) + distance;
+    const number = (offset * (1 / WINDOW_BYTES)) | 0;
     const inWindow = offset - number * WINDOW_BYTES;
+    const window = file.windows[number]!;
     // The whole stretch of the region in this window, so that the place serves any access in it.
-    const before = Math.min(iova - start, inWindow);
+    const before = distance < inWindow ? distance : inWindow;
+    const after = table.sizeBytes(row) - distance;
+    const room = WINDOW_BYTES - inWindow;
+    const end = iova + (after < room ? after : room);
     place.kind = 'mapped';
+    place.row = row;
     place.start = iova - before;
-    place.base = inWindow - before;
-    place.end = Math.min(end, iova - inWindow + WINDOW_BYTES);
+    place.end = end < ADDRESSES ? end : ADDRESSES;
     place.limit = place.end;
+    place.base = inWindow - before;
     place.window = window.memory;
     place.handle = window.handle;
+  }
+
+  #locateElsewhere(iova: number, row: number, need: number, file: ClientFile | null, place: Place): void {
+    place.forget();
+    if (row < 0 || (this.table.flags(row) & need) === 0 || file?.faulted === true) return;
+    const start = this.table.iova(row);
+    place.row = row;
+    place.limit = Math.min(start + this.table.sizeBytes(row), ADDRESSES);
+    place.kind = file === null ? 'message' : 'file';
+    place.base = this.table.fileOffset(row) + (iova - start);
   }
 
   /** Whether all of [iova, iova + lengthBytes) is there with permission `need`. */
@@ -174,7 +172,7 @@ export class AddressSpace {
       else copyBytes(place.window, at, area, areaOffset, lengthBytes);
       return !this.faulted(place.row);
     }
-    const fd = this.files.get(this.table.file[place.row]!).fd;
+    const fd = this.files.get(this.table.file(place.row))!.fd;
     const access = this.files.access;
     return toGuest
       ? access.store(fd, place.base, area, areaOffset, lengthBytes)
@@ -194,8 +192,8 @@ export class AddressSpace {
       this.#forgetPlaces();
       this.generation++;
     }
-    const file = this.table.file[row]!;
-    return file !== NO_FILE && this.files.get(file).faulted;
+    const file = this.table.file(row);
+    return this.files.get(file)?.faulted === true;
   }
 
   /** Reports drained unmaps, and closes files that requests in flight still held. */
@@ -204,7 +202,7 @@ export class AddressSpace {
     while (this.#drained.length > 0) {
       const row = this.#drained.shift()!;
       this.table.free(row);
-      this.onDrained?.(this.table.iova[row]!, this.table.sizeBytes[row]!);
+      this.onDrained?.(this.table.iova(row), this.table.sizeBytes(row));
       worked = true;
     }
     return worked;
@@ -230,8 +228,8 @@ export class AddressSpace {
     this.table.remove(row);
     this.generation++;
     this.#forgetPlaces();
-    if (this.table.pins[row]! > 0) {
-      this.table.flags[row] = this.table.flags[row]! | awaited;
+    if (this.table.pins(row) > 0) {
+      this.table.setFlags(row, this.table.flags(row) | awaited);
       return 'draining';
     }
     this.#releaseFile(row);
@@ -240,20 +238,20 @@ export class AddressSpace {
   }
 
   #releaseFile(row: number): void {
-    const file = this.table.file[row]!;
+    const file = this.table.file(row);
     if (file !== NO_FILE) this.files.release(file);
   }
 
   #awaitNone(): void {
     for (const row of this.#drained.splice(0)) this.table.free(row);
-    for (let row = 0; row < this.table.flags.length; row++) this.table.flags[row] = this.table.flags[row]! & ~AWAITED;
+    for (let row = 0; row < this.table.capacity; row++) this.table.setFlags(row, this.table.flags(row) & ~AWAITED);
   }
 
   #count(row: number, sign: number): void {
-    if ((this.table.flags[row]! & WRITABLE) === 0) return;
-    const file = this.table.file[row]!;
-    const bytes = sign * this.table.sizeBytes[row]!;
-    if (file !== NO_FILE && this.files.get(file).mappable) this.#mappedBytes += bytes;
+    if ((this.table.flags(row) & WRITABLE) === 0) return;
+    const file = this.table.file(row);
+    const bytes = sign * this.table.sizeBytes(row);
+    if (this.files.get(file)?.mappable === true) this.#mappedBytes += bytes;
     else this.#unmappedBytes += bytes;
   }
 

@@ -38,8 +38,9 @@ export class ClientFiles {
     this.access = new FileAccess(native);
   }
 
-  get(index: number): ClientFile {
-    return this.#files[index]!;
+  /** Null for NO_FILE. */
+  get(index: number): ClientFile | null {
+    return index < 0 ? null : this.#files[index]!;
   }
 
   /** Files open here, for tests and for `inspect`. */

@@ -6,33 +6,35 @@ export const WRITABLE = 2;
 export const NO_FILE = -1;
 
 const PAGE = 4096;
-const MAX_HINTS = 65536;
+/** Regions that are apart leave gaps between the pages that have hints. */
+const HINTS_PER_ROW = 4;
+
+// A row is one line of the processor's cache: a lookup at random in a large table waits for memory once.
+const COLUMNS = 8;
+const IOVA = 0;
+/** sizeBytes while the row is in the table, 0 after: no address is in it. */
+const SPAN = 1;
+const SIZE = 2;
+const FILE_OFFSET = 3;
+const FILE = 4;
+const FLAGS = 5;
+const PINS = 6;
+const NEXT_FREE = 7;
 
 /**
- * The regions of guest memory, by guest address: rows in flat columns that keep their number from `insert` to `free`, and a list
- * of them sorted by address. A row that was removed is found no more, and keeps its number while I/O in flight pins it.
+ * The regions of guest memory, by guest address: flat rows that keep their number from `insert` to `free`, and a list of
+ * them sorted by address. A row that was removed is found no more, and keeps its number while I/O in flight pins it.
  *
  * Measured with 65,535 rows looked up at random: plain binary search 107 ns, the branch-free one below 63, a hint per page
- * 7 (1 row: 4). The hints need no upkeep: a row that does not contain the address is no hit.
+ * 7 (1 row: 4). The hints need no upkeep: a row that does not contain the address is no hit. A page added to a scatter list at random,
+ * all in: 80 ns with 65,535 rows, 57 with 1,000, 29 with 1.
  */
 export class DmaTable {
   readonly maxRows: number;
   count = 0;
-  /** Removed rows that are still pinned. */
+  /** Removed rows that are not free yet. */
   draining = 0;
-  // Columns, by row.
-  iova = new Float64Array(0);
-  sizeBytes = new Float64Array(0);
-  /** sizeBytes while the row is in the table, 0 after: no address is in it. */
-  #span = new Float64Array(0);
-  /** Which file, or NO_FILE. */
-  file = new Int32Array(0);
-  /** Where the region begins in its file, bytes. */
-  fileOffset = new Float64Array(0);
-  flags = new Uint8Array(0);
-  pins = new Int32Array(0);
-  /** Next free row, by row. */
-  #nextFree = new Int32Array(0);
+  #rows = new Float64Array(0);
   #free = -1;
   // Sorted by address; padded with Infinity to a power of two for the search.
   #starts = new Float64Array(1).fill(Infinity);
@@ -44,15 +46,56 @@ export class DmaTable {
     this.#growRows();
   }
 
+  iova(row: number): number {
+    return this.#rows[row * COLUMNS + IOVA]!;
+  }
+
+  sizeBytes(row: number): number {
+    return this.#rows[row * COLUMNS + SIZE]!;
+  }
+
+  /** Which file, or NO_FILE. */
+  file(row: number): number {
+    return this.#rows[row * COLUMNS + FILE]! | 0;
+  }
+
+  /** Where the region begins in its file, bytes. */
+  fileOffset(row: number): number {
+    return this.#rows[row * COLUMNS + FILE_OFFSET]!;
+  }
+
+  flags(row: number): number {
+    return this.#rows[row * COLUMNS + FLAGS]! | 0;
+  }
+
+  setFlags(row: number, flags: number): void {
+    this.#rows[row * COLUMNS + FLAGS] = flags;
+  }
+
+  pins(row: number): number {
+    return this.#rows[row * COLUMNS + PINS]! | 0;
+  }
+
+  /** Adds to the pins of a row; how many there are then. */
+  pin(row: number, more: number): number {
+    const at = row * COLUMNS + PINS;
+    const pins = (this.#rows[at]! | 0) + more;
+    this.#rows[at] = pins;
+    return pins;
+  }
+
+  /** Rows that there is room for, in use or not. */
+  get capacity(): number {
+    return this.#rows.length / COLUMNS;
+  }
+
   /** The row that contains `iova`, or -1. */
   find(iova: number): number {
     const hint = (iova * (1 / PAGE)) & (this.#hints.length - 1);
-    let row = this.#hints[hint]!;
-    let distance = iova - this.iova[row]!;
-    if (distance >= 0 && distance < this.#span[row]!) return row;
-    row = this.#sorted[this.#lastAtOrBelow(iova)]!;
-    distance = iova - this.iova[row]!;
-    if (!(distance >= 0 && distance < this.#span[row]!)) return -1;
+    const hinted = this.#hints[hint]!;
+    if (this.#contains(hinted, iova)) return hinted;
+    const row = this.#sorted[this.#lastAtOrBelow(iova)]!;
+    if (!this.#contains(row, iova)) return -1;
     this.#hints[hint] = row;
     return row;
   }
@@ -62,7 +105,7 @@ export class DmaTable {
     const starts = this.#starts;
     const at = this.#lastAtOrBelow(iova);
     const row = this.#sorted[at]!;
-    if (starts[at]! <= iova && iova - starts[at]! < this.#span[row]!) return true;
+    if (starts[at]! <= iova && this.#contains(row, iova)) return true;
     const next = starts[at]! <= iova ? at + 1 : at;
     return next < this.count && starts[next]! < iova + sizeBytes;
   }
@@ -73,14 +116,22 @@ export class DmaTable {
     if (this.#free < 0) this.#growRows();
     if (this.count === this.#starts.length) this.#growSorted();
     const row = this.#free;
-    this.#free = this.#nextFree[row]!;
-    this.iova[row] = iova;
-    this.sizeBytes[row] = sizeBytes;
-    this.#span[row] = sizeBytes;
-    this.file[row] = file;
-    this.fileOffset[row] = fileOffset;
-    this.flags[row] = flags;
-    this.pins[row] = 0;
+    const at = row * COLUMNS;
+    const rows = this.#rows;
+    this.#free = rows[at + NEXT_FREE]! | 0;
+    rows[at + IOVA] = iova;
+    rows[at + SPAN] = sizeBytes;
+    rows[at + SIZE] = sizeBytes;
+    rows[at + FILE_OFFSET] = fileOffset;
+    rows[at + FILE] = file;
+    rows[at + FLAGS] = flags;
+    rows[at + PINS] = 0;
+    this.#list(iova, row);
+    return row;
+  }
+
+  /** Puts a row into the sorted list. */
+  #list(iova: number, row: number): void {
     const below = this.#lastAtOrBelow(iova);
     const at = this.#starts[below]! <= iova ? below + 1 : below;
     if (at < this.count) {
@@ -90,30 +141,29 @@ export class DmaTable {
     this.#starts[at] = iova;
     this.#sorted[at] = row;
     this.count++;
-    return row;
   }
 
   /** Takes a row out of the table: no address is in it from now on. It is `free`d once its pins are gone. */
   remove(row: number): void {
-    const at = this.#lastAtOrBelow(this.iova[row]!);
+    const at = this.#lastAtOrBelow(this.iova(row));
     this.#starts.copyWithin(at, at + 1, this.count);
     this.#sorted.copyWithin(at, at + 1, this.count);
     this.count--;
     this.#starts[this.count] = Infinity;
-    this.#span[row] = 0;
+    this.#rows[row * COLUMNS + SPAN] = 0;
     this.draining++;
   }
 
   /** Gives the number of a removed row back. */
   free(row: number): void {
-    this.#nextFree[row] = this.#free;
+    this.#rows[row * COLUMNS + NEXT_FREE] = this.#free;
     this.#free = row;
     this.draining--;
   }
 
   /** False once the row was removed. */
   has(row: number): boolean {
-    return this.#span[row]! > 0;
+    return this.#rows[row * COLUMNS + SPAN]! > 0;
   }
 
   /** The row at place `at` of the table in order of address. */
@@ -130,33 +180,32 @@ export class DmaTable {
     return place;
   }
 
+  #contains(row: number, iova: number): boolean {
+    const at = row * COLUMNS;
+    const distance = iova - this.#rows[at + IOVA]!;
+    return distance >= 0 && distance < this.#rows[at + SPAN]!;
+  }
+
   #growRows(): void {
-    const from = this.iova.length;
-    const length = Math.max(64, from * 2);
-    this.iova = grown(this.iova, new Float64Array(length));
-    this.sizeBytes = grown(this.sizeBytes, new Float64Array(length));
-    this.#span = grown(this.#span, new Float64Array(length));
-    this.file = grown(this.file, new Int32Array(length));
-    this.fileOffset = grown(this.fileOffset, new Float64Array(length));
-    this.flags = grown(this.flags, new Uint8Array(length));
-    this.pins = grown(this.pins, new Int32Array(length));
-    this.#nextFree = grown(this.#nextFree, new Int32Array(length));
-    for (let row = length - 1; row >= from; row--) {
-      this.#nextFree[row] = this.#free;
+    const from = this.capacity;
+    const rows = new Float64Array(Math.max(64, from * 2) * COLUMNS);
+    rows.set(this.#rows);
+    this.#rows = rows;
+    for (let row = this.capacity - 1; row >= from; row--) {
+      rows[row * COLUMNS + NEXT_FREE] = this.#free;
       this.#free = row;
     }
   }
 
   #growSorted(): void {
     const length = this.#starts.length * 2;
-    this.#starts = grown(this.#starts, new Float64Array(length).fill(Infinity));
-    this.#sorted = grown(this.#sorted, new Int32Array(length));
+    const starts = new Float64Array(length).fill(Infinity);
+    const sorted = new Int32Array(length);
+    starts.set(this.#starts);
+    sorted.set(this.#sorted);
+    this.#starts = starts;
+    this.#sorted = sorted;
     // A few rows are found as fast without hints, and many pages with few rows would only displace each other.
-    if (length > 16) this.#hints = new Int32Array(Math.min(length, MAX_HINTS));
+    if (length > 16) this.#hints = new Int32Array(length * HINTS_PER_ROW);
   }
-}
-
-function grown<T extends Float64Array | Int32Array | Uint8Array>(old: T, fresh: T): T {
-  fresh.set(old);
-  return fresh;
 }

@@ -81,7 +81,7 @@ test('holds as many regions as are offered to a client, in any order of maps', (
   for (let round = 0; round < 2; round++) {
     for (let i = 0; i < 65_535; i++) {
       const row = table.find(iovaOf(i) + (i % PAGE));
-      if (table.fileOffset[row] !== i) expect.fail(`region ${i} is not found`);
+      if (table.fileOffset(row) !== i) expect.fail(`region ${i} is not found`);
       if (table.find(iovaOf(i) - 1) !== -1) expect.fail(`something is found in front of region ${i}`);
     }
   }
@@ -96,5 +96,5 @@ test('holds as many regions as are offered to a client, in any order of maps', (
 test('addresses beyond 32 bits that share their low bits are different regions', () => {
   const table = new DmaTable(100);
   for (let i = 0; i < 40; i++) table.insert(i * 2 ** 44, PAGE, NO_FILE, i, 3);
-  for (let i = 0; i < 40; i++) expect(table.fileOffset[table.find(i * 2 ** 44 + 5)]).toBe(i);
+  for (let i = 0; i < 40; i++) expect(table.fileOffset(table.find(i * 2 ** 44 + 5))).toBe(i);
 });
