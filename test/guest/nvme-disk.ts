@@ -23,8 +23,13 @@ export class NvmeDisk {
     const image = join(folder, 'disk.img');
     await prepare?.(image);
     const drive = prepare ? `file=${image}` : `file=${image},size=1G`;
-    const device = await DeviceProcess.start('sidecard-nvme', join(folder, 'nvme.sock'), ['--drive', drive]);
-    return new NvmeDisk(folder, image, device);
+    try {
+      const device = await DeviceProcess.start('sidecard-nvme', join(folder, 'nvme.sock'), ['--drive', drive]);
+      return new NvmeDisk(folder, image, device);
+    } catch (error) {
+      rmSync(folder, { recursive: true, force: true });
+      throw error;
+    }
   }
 
   get socket(): string {

@@ -37,15 +37,17 @@ export class Guest {
     const killNow = (): void => void child.kill('SIGKILL');
     process.once('exit', killNow);
     this.exited = new Promise((resolve) => {
-      child.once('exit', (status, signal) => {
+      const ended = (how: string): void => {
         process.removeListener('exit', killNow);
-        const error = this.#explain(`QEMU ended (${signal ?? `status ${status}`})`);
+        const error = this.#explain(`QEMU ended (${how})`);
         agent.close(error);
         qmp.close(error);
         this.#log = this.log;
         rmSync(folder, { recursive: true, force: true });
         resolve();
-      });
+      };
+      child.once('exit', (status, signal) => ended(signal ?? `status ${status}`));
+      child.once('error', (error) => ended(error.message));
     });
   }
 

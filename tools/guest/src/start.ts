@@ -11,6 +11,8 @@ import { selfCheck } from './self-check.ts';
 
 const terminal = process.stdin.isTTY === true && process.stdout.isTTY === true;
 
+let interruptedBy: string | undefined;
+
 async function main(): Promise<boolean> {
   await prepareGuests();
   const folder = mkdtempSync(join(tmpdir(), 'sidecard-start-'));
@@ -32,7 +34,7 @@ async function main(): Promise<boolean> {
     console.log(`ok     boot: Linux is up after ${(guest.bootMs / 1000).toFixed(1)} s`);
     return await selfCheck(guest);
   } catch (error) {
-    if (device && device.log !== '') console.error(device.log.trimEnd());
+    if (!interruptedBy && device && device.log !== '') console.error(device.log.trimEnd());
     throw error;
   } finally {
     await guest?.kill();
@@ -63,13 +65,17 @@ async function shell(guest: Guest): Promise<boolean> {
 /** A signal ends the guest; what follows then cleans up. On a terminal Ctrl-C goes to the guest instead. */
 function endOnSignal(guest: () => Guest | undefined, device: DeviceProcess): void {
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
-    process.once(signal, () => void (guest() ?? device).kill());
+    process.once(signal, () => {
+      interruptedBy = signal;
+      void (guest() ?? device).kill();
+    });
   }
 }
 
 try {
   process.exitCode = (await main()) ? 0 : 1;
 } catch (error) {
-  console.error(error instanceof ProvisionError ? `sidecard: ${error.message}` : error);
+  if (interruptedBy) console.error(`sidecard: ended by ${interruptedBy}`);
+  else console.error(error instanceof ProvisionError ? `sidecard: ${error.message}` : error);
   process.exitCode = 1;
 }
