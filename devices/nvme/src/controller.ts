@@ -57,6 +57,8 @@ export class Controller implements PciDevice, PollSource {
   #working = false;
   /** A queue waits for what nobody wakes us for: room in a completion queue whose head is not trapped, or bus mastering. */
   #blocked = false;
+  /** INTA# is asserted, and heads of completion queues come by stores. */
+  #asserted = false;
   #quiescing = false;
   #whenIdle: (() => void) | null = null;
 
@@ -102,12 +104,14 @@ export class Controller implements PciDevice, PollSource {
 
   /** Fetches, runs and completes what there is, and tells the guest, once for all of it. */
   poll(): boolean {
-    if (!this.#woken && !this.#blocked && !(this.doorbells.polled && this.running && this.doorbells.look())) {
-      if (!this.doorbells.polled || !this.interrupts.wantsHeads) return false;
-      this.doorbells.lookAtHeads();
-      this.interrupts.update();
-      return false;
-    }
+    if (this.#woken || this.#blocked) return this.#turn();
+    if (!this.running) return false;
+    if (this.doorbells.look()) return this.#turn();
+    if (this.#asserted) this.#updatePin();
+    return false;
+  }
+
+  #turn(): boolean {
     const woken = this.#woken;
     this.#woken = false;
     this.#working = true;
@@ -121,10 +125,17 @@ export class Controller implements PciDevice, PollSource {
     }
     for (let index = 0; index < this.namespaces.length; index++) this.namespaces[index]!.commit();
     this.processor.interrupt();
-    if (this.doorbells.polled && this.interrupts.wantsHeads) this.doorbells.lookAtHeads();
-    this.interrupts.update();
+    this.#updatePin();
     if (this.#whenIdle !== null && this.inFlight === 0) this.#whenIdle();
     return worked || woken;
+  }
+
+  /** Brings INTA# up to date. While it is asserted it may fall by a store that nobody traps. */
+  #updatePin(): void {
+    if (this.host.interrupt.mode !== 'intx') return;
+    if (this.doorbells.polled && this.interrupts.level) this.doorbells.lookAtHeads();
+    this.interrupts.update();
+    this.#asserted = this.doorbells.polled && this.interrupts.level;
   }
 
   #serve(): boolean {
@@ -133,17 +144,18 @@ export class Controller implements PciDevice, PollSource {
       this.#blocked = true;
       return false;
     }
-    if (this.doorbells.polled) this.doorbells.look();
     const { active } = this.queues;
     let worked = false;
     for (let index = 0; index < active.length && this.running; index++) {
       const queue = active[index]!;
-      if (this.processor.serve(queue)) worked = true;
-      else if (!queue.isEmpty && this.doorbells.polled) this.#blocked = true;
+      const served = this.processor.serve(queue);
+      if (served) worked = true;
+      if (queue.isEmpty) continue;
+      // A burst has an end; what is left is for the next turn.
+      if (served) this.#woken = true;
+      else if (this.doorbells.polled) this.#blocked = true;
     }
     if (this.running) this.events.deliver();
-    // A burst has an end; what is left is for the next turn.
-    if (worked) this.#woken = true;
     return worked;
   }
 
@@ -302,7 +314,7 @@ export class Controller implements PciDevice, PollSource {
         { offset: 0, sizeBytes: doorbellsOffset, registers: this.registers },
         {
           offset: doorbellsOffset,
-          sizeBytes: doorbellPageBytes,
+          sizeBytes: registers?.sizeBytes ?? doorbellPageBytes,
           ...(registers !== null && { registers }),
           ...(doorbellPage !== null && { memory: doorbellPage }),
         },

@@ -2,7 +2,8 @@ import type { HostBuffer, MappableMemory, RegisterFile } from '@sidecard/core';
 import type { CompletionQueue } from './completion-queue.ts';
 import type { Controller } from './controller.ts';
 import { ErrorEvent } from './events.ts';
-import { doorbellPageBytes, queueCount } from './limits.ts';
+import { queueCount } from './limits.ts';
+import type { Queues } from './queues.ts';
 import { DoorbellRegisters } from './registers.ts';
 import { ShadowDoorbells } from './shadow-doorbells.ts';
 import type { SubmissionQueue } from './submission-queue.ts';
@@ -16,16 +17,20 @@ export class Doorbells {
   readonly #controller: Controller;
   /** The mapped page's words: tail and head, by queue. */
   readonly #words: Int32Array | null;
+  readonly #queues: Queues;
+  readonly #seen: Int32Array;
   readonly registers: RegisterFile<typeof DoorbellRegisters.declaration> | null;
   readonly shadow: ShadowDoorbells;
 
   /** @param page the page to map into the guest; null: doorbells are trapped. */
   constructor(controller: Controller, page: MappableMemory | null) {
     this.#controller = controller;
+    this.#queues = controller.queues;
+    this.#seen = this.#queues.submission[0]!.rows.seen;
     this.shadow = new ShadowDoorbells(controller);
     this.#words = page === null ? null : page.memory.words;
     this.registers =
-      page === null ? this.#trap(controller.host.state.bytes('nvme/doorbells', doorbellPageBytes)) : null;
+      page === null ? this.#trap(controller.host.state.bytes('nvme/doorbells', DoorbellRegisters.sizeBytes)) : null;
   }
 
   /** Nothing wakes the process when one is rung. */
@@ -39,16 +44,18 @@ export class Doorbells {
 
   /** Looks at the tails of the queues that exist. True when one was new. */
   look(): boolean {
-    const active = this.#controller.queues.active;
     const words = this.#words;
     if (words === null) return this.shadow.enabled && this.shadow.look();
+    const ids = this.#queues.activeIds;
+    const seen = this.#seen;
+    const count = this.#queues.activeCount;
     let rung = false;
-    for (let index = 0; index < active.length; index++) {
-      const queue = active[index]!;
-      const tail = words[2 * queue.id]!;
-      if (tail === queue.rows.seen[queue.id]) continue;
-      queue.rows.seen[queue.id] = tail;
-      this.submitted(queue, tail);
+    for (let index = 0; index < count; index++) {
+      const id = ids[index]!;
+      const tail = words[2 * id]!;
+      if (tail === seen[id]) continue;
+      seen[id] = tail;
+      this.submitted(this.#queues.submission[id]!, tail);
       rung = true;
     }
     return rung;

@@ -64,11 +64,8 @@ export class Health {
   flushFailed(namespace: Namespace, error: number): void {
     if (namespace.flushFailed) return;
     namespace.flushFailed = true;
-    const fields = { nsid: namespace.nsid, drive: namespace.backend.description, errno: error };
-    this.#controller.host.log.error(
-      fields,
-      'a flush failed: what was not durable may be lost, and every further flush fails',
-    );
+    // The drive itself has logged why.
+    this.#controller.host.log.debug({ nsid: namespace.nsid, errno: error }, 'flushes fail from now on');
     this.#controller.events.health(HealthEvent.reliability);
   }
 

@@ -52,9 +52,4 @@ export class CompletionInterrupts {
     }
     return false;
   }
-
-  /** The level may fall by a store that nobody traps. */
-  get wantsHeads(): boolean {
-    return this.#controller.host.interrupt.mode === 'intx' && this.level;
-  }
 }

@@ -27,6 +27,11 @@ export const barSizeBytes = 0x4000;
 export const commandSlots = 512;
 /** Slots that only admin commands take, so that Abort and queue deletion work while every I/O stalls. */
 export const adminSlots = 16;
+/**
+ * Commands under way at most while guest memory is behind messages: their data takes memory of ours, 1 MiB each and twice that for Compare, and
+ * must never run out of it.
+ */
+export const stagedCommands = 112;
 /** Asynchronous Event Requests outstanding at most (AERL + 1), and Aborts (ACL + 1). */
 export const asyncEventRequests = 4;
 export const abortLimit = 4;

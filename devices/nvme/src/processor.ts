@@ -5,7 +5,7 @@ import { CompletionEntry, SubmissionEntry } from './commands.ts';
 import type { CompletionQueue } from './completion-queue.ts';
 import type { Controller } from './controller.ts';
 import { ioOpcodes } from './io.ts';
-import { adminSlots, commandSlots } from './limits.ts';
+import { adminSlots, commandSlots, stagedCommands } from './limits.ts';
 import { Status } from './status.ts';
 import type { SubmissionQueue } from './submission-queue.ts';
 
@@ -122,7 +122,8 @@ export class Processor implements CommandRunner {
   }
 
   #take(queue: SubmissionQueue): Command | null {
-    if (this.#freeCount <= (queue.id === 0 ? 0 : adminSlots)) {
+    const reserve = this.#memory.mapped ? adminSlots : commandSlots - stagedCommands;
+    if (this.#freeCount <= (queue.id === 0 ? 0 : reserve)) {
       this.#starved = true;
       return null;
     }

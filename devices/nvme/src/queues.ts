@@ -10,6 +10,9 @@ export class Queues {
   /** The submission queues that exist: only these are looked at. */
   readonly active: SubmissionQueue[] = [];
   readonly activeCompletion: CompletionQueue[] = [];
+  /** The ids of `active`, and how many: what is read on every turn. */
+  readonly activeIds = new Int32Array(queueCount);
+  activeCount = 0;
 
   constructor(state: StateArena) {
     const completionRows = state.table('nvme/cq', completionQueueColumns, queueCount);
@@ -26,6 +29,8 @@ export class Queues {
     this.active.length = 0;
     this.activeCompletion.length = 0;
     for (const queue of this.submission) if (queue.created) this.active.push(queue);
+    this.activeCount = 0;
+    for (const queue of this.active) this.activeIds[this.activeCount++] = queue.id;
     for (const queue of this.completion) if (queue.created) this.activeCompletion.push(queue);
   }
 

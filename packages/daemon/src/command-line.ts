@@ -4,11 +4,18 @@ import { UsageError } from './errors.ts';
 export const logLevels = ['debug', 'info', 'warn', 'error', 'silent'] as const;
 export type LogLevel = (typeof logLevels)[number];
 
+/** How a daemon waits: sleeping when nothing has come for a while, never sleeping, or always sleeping at once. */
+export const pollModes = ['adaptive', 'dedicated', 'never'] as const;
+export type PollMode = (typeof pollModes)[number];
+
+const pollHelp =
+  'look on for a while before sleeping (adaptive), take a processor for this device alone (dedicated, also --poll without a word), or sleep at once (never)';
+
 /** What every daemon is asked for. */
 export interface CommonOptions {
   readonly socket?: string;
   readonly logLevel: LogLevel;
-  readonly poll: boolean;
+  readonly poll: PollMode;
 }
 
 export interface CommandLine {
@@ -38,7 +45,7 @@ export function parseCommandLine<Options>(
     .helpOption('--help', 'print this help and exit')
     .option('--socket <path>', 'UNIX socket to serve on; left out with socket activation (LISTEN_FDS)')
     .addOption(new Option('--log-level <level>', 'least level logged, on stderr').choices(logLevels).default('info'))
-    .option('--poll', 'never sleep: take a processor for this device alone', false)
+    .addOption(new Option('--poll [how]', pollHelp).choices(pollModes).preset('dedicated').default('adaptive'))
     .allowExcessArguments(false)
     .exitOverride()
     .configureOutput({ writeOut: print, writeErr: () => {} });

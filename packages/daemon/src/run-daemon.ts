@@ -5,6 +5,7 @@ import { type CommandLine, type CommonOptions, parseCommandLine } from './comman
 import { exitCode, oneLine } from './errors.ts';
 import { listenAt } from './listen-at.ts';
 import { createLogger, type Logger } from './logger.ts';
+import { tuneCompiler } from './tuning.ts';
 
 /** What a device gets besides its host. */
 export interface DaemonContext {
@@ -26,6 +27,7 @@ export interface DaemonOptions<Options> extends CommandLine {
  * Ends the process: 0, 1 for a failure, 2 for usage.
  */
 export async function runDaemon<Options>(daemon: DaemonOptions<Options>): Promise<void> {
+  tuneCompiler();
   try {
     await start(daemon);
   } catch (error) {
@@ -44,8 +46,8 @@ async function start<Options>(daemon: DaemonOptions<Options>): Promise<void> {
   const create = daemon.create(args, { native, instance });
   const log = await createLogger(daemon.name, args.logLevel);
   const ending = new Ending(log);
-  const server = await serve({ at, log, native, poll: args.poll ? 'dedicated' : 'adaptive' }, create);
-  log.info({ socket: instance, version: daemon.version, pid: process.pid }, 'serving');
+  const server = await serve({ at, log, native, poll: args.poll }, create);
+  log.info({ socket: instance, version: daemon.version }, 'serving');
   ending.end(server);
 }
 

@@ -1,0 +1,145 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, mkdtempSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { afterAll, expect, test } from 'vitest';
+
+const main = fileURLToPath(new URL('../src/main.ts', import.meta.url));
+const folder = mkdtempSync(join(tmpdir(), 'sidecard-nvme-'));
+const children: ChildProcess[] = [];
+
+afterAll(() => {
+  for (const child of children) child.kill('SIGKILL');
+  rmSync(folder, { recursive: true });
+});
+
+interface Daemon {
+  readonly child: ChildProcess;
+  readonly ended: Promise<{ code: number | null; stdout: string; stderr: string }>;
+}
+
+function daemon(args: readonly string[], options: { fd?: number } = {}): Daemon {
+  const environment =
+    options.fd === undefined ? process.env : { ...process.env, LISTEN_FDS: '1', LISTEN_PID: undefined };
+  const stdio = options.fd === undefined ? 'pipe' : (['pipe', 'pipe', 'pipe', options.fd] as const);
+  const child = spawn(process.execPath, ['--conditions=@sidecard/source', main, ...args], {
+    cwd: folder,
+    env: environment,
+    stdio: stdio as 'pipe',
+  });
+  children.push(child);
+  let [stdout, stderr] = ['', ''];
+  child.stdout.on('data', (data) => {
+    stdout += data;
+  });
+  child.stderr.on('data', (data) => {
+    stderr += data;
+  });
+  return { child, ended: once(child, 'close').then(([code]) => ({ code: code as number | null, stdout, stderr })) };
+}
+
+async function serving(name: string, ...args: string[]) {
+  const socket = join(folder, name);
+  const running = daemon(['--socket', socket, ...args]);
+  for (let tries = 0; !existsSync(socket) || !(statSync(socket).mode & 0o600); tries++) {
+    if (running.child.exitCode !== null || tries > 1000) throw new Error((await running.ended).stderr);
+    await setTimeout(10);
+  }
+  // The handlers of signals are there before the socket is.
+  return { ...running, socket };
+}
+
+function image(name: string, sizeBytes = 1 << 20): string {
+  const path = join(folder, name);
+  writeFileSync(path, '');
+  truncateSync(path, sizeBytes);
+  return path;
+}
+
+test.each([
+  [['--drive', 'mem:1M'], 2, '--socket <path> is required'],
+  [['--socket', 'x'], 2, '--drive <drive>'],
+  [['--socket', 'x', '--drive', 'mem:1M', '--bogus'], 2, '--bogus'],
+  [['--socket', 'x', '--drive', 'mem:1M', '--doorbells', 'loud'], 2, 'loud'],
+  [['--socket', 'x', '--drive', 'mem:100'], 2, 'smaller than a block'],
+  [['--socket', 'x', '--drive', 'mem:1M,lba=7'], 2, 'lba='],
+  [['--socket', 'x', '--drive', 'missing.img'], 1, 'no such file'],
+  [['--socket', '/no/such/folder/x', '--drive', 'mem:1M'], 1, 'folder does not exist'],
+])('%j: exit code %i and one line', async (args, code, message) => {
+  const ended = await daemon(args).ended;
+  expect(ended.code).toBe(code);
+  expect(ended.stderr).toContain(message);
+  expect(ended.stderr).toMatch(/^sidecard-nvme: [^\n]+\n$/);
+  expect(existsSync(join(folder, 'x'))).toBe(false);
+});
+
+test('a drive smaller than a block', async () => {
+  image('small.img', 1000);
+  const ended = await daemon(['--socket', 'x', '--drive', 'small.img,lba=4096']).ended;
+  expect(ended.code).toBe(1);
+  expect(ended.stderr).toMatch(/^sidecard-nvme: [^\n]+smaller than a block[^\n]+\n$/);
+});
+
+test.each(['SIGTERM', 'SIGINT'] as const)('%s: ends with 0 and leaves no socket', async (signal) => {
+  const { child, ended, socket } = await serving(
+    `s-${signal}`,
+    '--drive',
+    image(`${signal}.img`),
+    '--drive',
+    'null:1G',
+  );
+  expect(statSync(socket).mode & 0o777).toBe(0o600);
+  child.kill(signal);
+  const { code, stdout, stderr } = await ended;
+  expect(code).toBe(0);
+  expect(stdout).toBe('');
+  expect(existsSync(socket)).toBe(false);
+  // JSON lines, since stderr is no terminal.
+  expect(
+    stderr
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line).msg)
+      .at(-1),
+  ).toBe('ended');
+});
+
+test('a socket and a drive in use are refused, a stale socket is not', async () => {
+  const drive = image('shared.img');
+  const first = await serving('s-first', '--drive', drive);
+  const sameSocket = await daemon(['--socket', first.socket, '--drive', 'mem:1M']).ended;
+  expect([sameSocket.code, sameSocket.stderr]).toEqual([1, expect.stringContaining('in use by a running daemon')]);
+  const sameDrive = await daemon(['--socket', join(folder, 's-second'), '--drive', drive]).ended;
+  expect([sameDrive.code, sameDrive.stderr]).toEqual([1, expect.stringContaining('in use')]);
+  first.child.kill('SIGKILL');
+  await first.ended;
+  expect(existsSync(first.socket)).toBe(true);
+  const again = daemon(['--socket', first.socket, '--drive', drive, '--log-level', 'info']);
+  await once(again.child.stderr!, 'data');
+  again.child.kill('SIGTERM');
+  expect((await again.ended).code).toBe(0);
+});
+
+test('a listening socket that is handed over', async () => {
+  const path = join(folder, 's-inherited');
+  const server = createServer().listen(path);
+  await once(server, 'listening');
+  const { fd } = (server as unknown as { _handle: { fd: number } })._handle;
+  const { child, ended } = daemon(['--drive', 'mem:1M'], { fd });
+  const [line] = await once(child.stderr!, 'data');
+  expect(String(line)).toContain('serving');
+  child.kill('SIGTERM');
+  expect((await ended).code).toBe(0);
+  server.close();
+});
+
+test('--help and --version', async () => {
+  const [help, version] = await Promise.all([daemon(['--help']).ended, daemon(['--version']).ended]);
+  expect([help.code, version.code]).toEqual([0, 0]);
+  expect(help.stdout).toContain('--doorbells');
+  expect(version.stdout).toMatch(/^\d+\.\d+\.\d+\n$/);
+});
