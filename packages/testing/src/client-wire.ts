@@ -34,6 +34,7 @@ export class ClientWire {
   #nextId = 1;
   #postponed: Message[] = [];
   #waiting = 0;
+  #sending = false;
 
   constructor(transport: ClientTransport) {
     this.transport = transport;
@@ -59,6 +60,8 @@ export class ClientWire {
     const deadline = Date.now() + REPLY_TIMEOUT_MS;
     let sent = 0;
     let rest = fds;
+    // What is sent in answer to what comes meanwhile must not get between.
+    this.#sending = true;
     while (sent < bytes.length) {
       const count = transport.send(bytes.subarray(sent), rest);
       if (count < 0) throw new Disconnected('the server has hung up');
@@ -70,6 +73,7 @@ export class ClientWire {
       }
       sent += count;
     }
+    this.#sending = false;
   }
 
   /** Sends a message; its id. */
@@ -127,7 +131,7 @@ export class ClientWire {
         else this.#postponed.push(message);
       }
     }
-    if (!(this.dmaWaitsForReply && this.#waiting > 0)) {
+    if (!this.#sending && !(this.dmaWaitsForReply && this.#waiting > 0)) {
       for (const message of this.#postponed.splice(0)) {
         if (!this.dma.handle(message)) throw new Error(`the server sent command ${message.command}`);
       }

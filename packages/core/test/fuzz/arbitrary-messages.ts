@@ -42,8 +42,17 @@ export interface FuzzMessage {
   readonly fds: readonly FuzzFd[];
 }
 
-/** How many descriptors of each kind a client has: memory files, eventfds, sockets. */
+/** Descriptors of a client: two memory files, three eventfds, a socket. */
 export const FD_COUNT = 6;
+const memoryFile = fc.record({ which: fc.nat(1), at: fc.nat(47) });
+const eventFd = fc.record({ which: fc.integer({ min: 2, max: 4 }), at: fc.nat(19) });
+
+/** A message that makes sense by itself; with `fds` where they belong to it. */
+interface Plain {
+  readonly command: number;
+  readonly payload: Uint8Array;
+  readonly fds?: readonly FuzzFd[];
+}
 
 const PAGE = 4096;
 /** Few enough that maps, unmaps and DMA meet; and the edges of 64 bits. */
@@ -57,7 +66,7 @@ const sizeBytes = fc.oneof(
   { weight: 1, arbitrary: fc.constantFrom<number | bigint>(0, 1, PAGE - 1, 1n << 40n, (1n << 64n) - 4096n) },
 );
 const argsz = (least: number) =>
-  fc.oneof({ weight: 9, arbitrary: fc.constant(least) }, { weight: 1, arbitrary: fc.integer({ min: 0, max: 4096 }) });
+  fc.oneof({ weight: 19, arbitrary: fc.constant(least) }, { weight: 1, arbitrary: fc.integer({ min: 0, max: 4096 }) });
 const word = fc.oneof(
   { weight: 8, arbitrary: fc.integer({ min: 0, max: 5 }) },
   { weight: 1, arbitrary: fc.constantFrom(0x7fff_ffff, 0x8000_0000, 0xffff_ffff) },
@@ -66,7 +75,7 @@ const word = fc.oneof(
 const dmaMap = fc
   .record({
     argsz: argsz(DMA_MAP_BYTES),
-    flags: fc.constantFrom(3, 3, 3, 1, 2, 0, 7),
+    flags: fc.constantFrom(3, 3, 3, 3, 3, 3, 1, 2, 0, 7),
     offset: fc.constantFrom<number | bigint>(0, 0, 0, PAGE, 2 * PAGE, 100, 1n << 62n),
     iova,
     sizeBytes,
@@ -119,6 +128,31 @@ const setIrqs = fc
     payload.set(encodeFields(IrqSet, IRQ_SET_BYTES, { ...fields, flags: data | action }));
     payload.set(bools, IrqSet.data);
     return { command: Command.deviceSetIrqs, payload };
+  });
+
+/** Maps a memory file; the offset and size are inside of it. */
+const mapFile = fc
+  .record({ page: fc.integer({ min: 0, max: 12 }), pages: fc.integer({ min: 1, max: 4 }), fd: memoryFile })
+  .map(({ page, pages, fd }): Plain => {
+    const fields = { argsz: DMA_MAP_BYTES, flags: 3, offset: 0, iova: page * PAGE, sizeBytes: pages * PAGE };
+    return { command: Command.dmaMap, payload: encodeFields(DmaMap, DMA_MAP_BYTES, fields), fds: [fd] };
+  });
+
+/** Vectors that exist, with as many eventfds, or none. */
+const assignIrqs = fc
+  .record({
+    index: fc.constantFrom(0, 1, 1, 2, 2, 2, 3, 4),
+    start: fc.integer({ min: 0, max: 3 }),
+    fds: fc.array(eventFd, { maxLength: 4 }),
+    action: fc.constantFrom(trigger, trigger, trigger, mask, unmask),
+    data: fc.constantFrom(dataEventfd, dataEventfd, dataNone),
+  })
+  .map(({ index, start, fds, action, data }): Plain => {
+    const one = index !== 1 && index !== 2;
+    const mine = data === dataNone ? [] : fds.slice(0, one ? 1 : 4);
+    const count = Math.max(1, mine.length);
+    const fields = { argsz: 20, flags: data | action, index, start: one ? 0 : Math.min(start, 4 - count), count };
+    return { command: Command.deviceSetIrqs, payload: encodeFields(IrqSet, IRQ_SET_BYTES, fields), fds: mine };
   });
 
 /** Where accesses go: the exerciser's registers, config space, pages, and outside of everything. */
@@ -174,17 +208,40 @@ const regionWriteMulti = fc
     ),
   }));
 
+const register = (offset: number, value: number) => ({
+  region: 0,
+  offset,
+  bytes: new Uint8Array(Uint32Array.of(value).buffer),
+});
+
+/** DMA of the exerciser, or memory pinned as I/O in flight would. */
+const dma = fc
+  .record({
+    iova: fc.integer({ min: 0, max: 13 * PAGE }),
+    length: fc.constantFrom(0, 1, 64, 100, PAGE, 3 * PAGE, 0x10000),
+    what: fc.constantFrom(1, 1, 2, 2, 3, 4),
+  })
+  .map(({ iova: at, length, what }): Plain => {
+    const start = what <= 2 ? register(0x1c, what) : register(0x30, what - 3);
+    const busMaster = { region: 7, offset: 4, bytes: Uint8Array.of(6, 4) };
+    const writes = [busMaster, register(0x10, at), register(0x14, 0), register(0x18, length), start];
+    return { command: Command.regionWriteMulti, payload: encodeWrites(writes) };
+  });
+
 const others = fc.oneof(
   fc.constant({ command: Command.deviceReset, payload: new Uint8Array(0) }),
   fc.constant({ command: Command.version, payload: encodeVersion({}) }),
   fc.record({ command: fc.integer({ min: 0, max: 40 }), payload: fc.uint8Array({ maxLength: 80 }) }),
 );
 
-const valid = fc.oneof(
+const valid: fc.Arbitrary<Plain> = fc.oneof(
+  { weight: 3, arbitrary: mapFile },
+  { weight: 3, arbitrary: assignIrqs },
+  { weight: 4, arbitrary: dma },
   { weight: 4, arbitrary: dmaMap },
   { weight: 3, arbitrary: dmaUnmap },
   { weight: 3, arbitrary: questions },
-  { weight: 4, arbitrary: setIrqs },
+  { weight: 2, arbitrary: setIrqs },
   { weight: 3, arbitrary: regionRead },
   { weight: 8, arbitrary: regionWrite },
   { weight: 2, arbitrary: regionWriteMulti },
@@ -236,5 +293,5 @@ export function arbitraryMessage(lies: number): fc.Arbitrary<FuzzMessage> {
         },
       ),
     })
-    .map(({ one, ...how }) => ({ ...one, ...how }));
+    .map(({ one, ...how }) => ({ ...how, ...one }));
 }

@@ -42,18 +42,26 @@ export function play(
   const { wire } = client;
   const ram = GuestRam.private({ iova: 0, sizeBytes: 20 * 4096 });
   wire.dma.rams.push(ram);
-  wire.dma.decide = ({ iova }) => (iova % 3 === 0 ? 'answer' : iova % 3 === 1 ? 'hold' : { errno: 14 });
+  const decide: typeof wire.dma.decide = ({ iova }) =>
+    iova % 3 === 0 ? 'answer' : iova % 3 === 1 ? 'hold' : { errno: 14 };
+  wire.dma.decide = decide;
   const owed = new Map<string, number>();
   let sent = 0;
   let inStep = negotiated;
   try {
-    if (negotiated) client.version(qemuOffer);
+    if (negotiated) {
+      client.version(qemuOffer);
+      new ExerciserGuest(client).setBusMaster(true);
+    }
     for (const message of messages) {
       const id = FIRST_ID + sent;
       inStep &&= message.lie === 0;
       if (wantsReply(message)) owed.set(key(id, message.command), 1);
       send(client, fds, message, id);
-      sent++;
+      if (++sent % 8 === 0) {
+        wire.dma.release((held) => held.reverse());
+        wire.dma.decide = decide;
+      }
     }
     if (inStep) settle(client, owed);
   } catch (error) {
@@ -87,7 +95,8 @@ function send(client: VfioUserClient, fds: FuzzFds, message: FuzzMessage, id: nu
     if (to === from) continue;
     const here = message.fds.filter((_, i) => places[i] === from).map(({ which }) => fds.fds[which]!);
     client.wire.sendBytes(bytes.subarray(from, to), here);
-    if (message.cuts.length > 0) client.wire.turn();
+    // The server alone: an answer of ours must not get into the middle of this message.
+    if (message.cuts.length > 0) client.wire.transport.turn();
     from = to;
   }
   client.wire.turn();
