@@ -24,10 +24,6 @@ export class BounceBuffers {
     for (let i = BUFFERS - 1; i >= 0; i--) this.#free.push(i * BUFFER_BYTES);
   }
 
-  get anyFree(): boolean {
-    return this.#free.length > 0;
-  }
-
   /** Offset of a buffer in the mapping, or -1 when all are in use. */
   take(): number {
     return this.#free.pop() ?? -1;

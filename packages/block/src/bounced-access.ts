@@ -1,6 +1,7 @@
-import { RequestOp } from '@sidecard/native';
+import { type Native, RequestOp } from '@sidecard/native';
+import type { Alignment } from './alignment.ts';
 import type { BlockRequest } from './backend.ts';
-import type { BounceBuffers } from './bounce-buffers.ts';
+import { BounceBuffers } from './bounce-buffers.ts';
 import type { FileRing } from './file-ring.ts';
 import type { FileSlots } from './file-slots.ts';
 import { gather, scatter } from './segment-bytes.ts';
@@ -16,26 +17,43 @@ export class BouncedAccess {
   readonly #buffers: BounceBuffers;
   readonly #ring: FileRing;
   readonly #slots: FileSlots;
-  readonly #alignBytes: number;
+  readonly #alignment: Alignment;
+  /** Slots that wait for a buffer. */
+  readonly #waiting: number[] = [];
 
-  constructor(buffers: BounceBuffers, ring: FileRing, slots: FileSlots, alignBytes: number) {
-    this.#buffers = buffers;
+  constructor(native: Native, ring: FileRing, slots: FileSlots, alignment: Alignment) {
+    this.#buffers = new BounceBuffers(native);
     this.#ring = ring;
     this.#slots = slots;
-    this.#alignBytes = alignBytes;
+    this.#alignment = alignment;
   }
 
-  /** Starts the next part. The slot has a buffer. */
+  close(): void {
+    this.#buffers.close();
+  }
+
+  /** Starts what is left of the slot's request, as soon as there is a buffer for it. */
   begin(slot: number): void {
+    if (this.#slots.bounce[slot]! < 0) this.#slots.bounce[slot] = this.#buffers.take();
+    if (this.#slots.bounce[slot]! < 0) this.#waiting.push(slot);
+    else this.#nextPart(slot);
+  }
+
+  /** The slot's request has ended. */
+  release(slot: number): void {
+    if (this.#slots.bounce[slot]! < 0) return;
+    this.#buffers.give(this.#slots.bounce[slot]!);
+    this.#slots.bounce[slot] = -1;
+    if (this.#waiting.length > 0) this.begin(this.#waiting.shift()!);
+  }
+
+  #nextPart(slot: number): void {
     const slots = this.#slots;
     const request = slots.request[slot]!;
-    const align = this.#alignBytes;
     const position = request.offset + slots.progress[slot]!;
-    const start = Math.floor(position / align) * align;
-    const end = Math.min(
-      Math.ceil((request.offset + request.lengthBytes) / align) * align,
-      start + this.#buffers.sizeBytes,
-    );
+    const start = this.#alignment.floor(position);
+    const wholeEnd = this.#alignment.ceil(request.offset + request.lengthBytes);
+    const end = Math.min(wholeEnd, start + this.#buffers.sizeBytes);
     slots.bounceStart[slot] = start;
     slots.bounceBytes[slot] = end - start;
     slots.bounceDone[slot] = 0;
@@ -50,7 +68,7 @@ export class BouncedAccess {
     const slots = this.#slots;
     const reading = slots.phase[slot] !== 'bounceWrite';
     if (result === 0 && !reading) return 'failed';
-    const whole = result - (result % this.#alignBytes);
+    const whole = result - (result % this.#alignment.blockBytes);
     let done = slots.bounceDone[slot]! + whole;
     if (reading && (result === 0 || whole < result)) {
       // The end of the file: zeroes from here on.
@@ -80,7 +98,7 @@ export class BouncedAccess {
     }
     slots.advance(slot, count);
     if (slots.progress[slot] === request.lengthBytes) return 'done';
-    this.begin(slot);
+    this.#nextPart(slot);
     return 'continues';
   }
 

@@ -1,14 +1,17 @@
 import { Fallocate, RequestOp, WriteFlags } from '@sidecard/native';
+import { Alignment } from './alignment.ts';
 import type { BlockBackend, BlockGeometry, BlockRequest } from './backend.ts';
-import { BounceBuffers } from './bounce-buffers.ts';
 import { BouncedAccess } from './bounced-access.ts';
 import type { DriveHost, DriveOptions } from './drive.ts';
-import { EAGAIN, EBUSY, EINTR, EINVAL, EIO, ENOSYS, EOPNOTSUPP, EROFS, errnoText } from './errno.ts';
+import { EAGAIN, EINTR, EINVAL, EIO, ENOSYS, EOPNOTSUPP, EROFS } from './errno.ts';
+import { ErrorLog } from './error-log.ts';
 import { FileRing } from './file-ring.ts';
 import { FileSlots, type Phase } from './file-slots.ts';
+import { FlushGroups } from './flush-groups.ts';
 import { FlushRecord } from './flush-record.ts';
 import type { ImageFile } from './image-file.ts';
 import { RangeLocks } from './range-locks.ts';
+import { RangeOperations } from './range-operations.ts';
 import { RequestQueue } from './request-queue.ts';
 import { zero } from './segment-bytes.ts';
 
@@ -33,23 +36,19 @@ export class FileBackend implements BlockBackend {
   readonly #host: DriveHost;
   readonly #image: ImageFile;
   readonly #flushes: FlushRecord;
+  readonly #flushGroups: FlushGroups;
   readonly #slots = new FileSlots(SLOTS);
   readonly #ring: FileRing;
   readonly #locks = new RangeLocks(SLOTS);
   readonly #waiting = new RequestQueue();
+  readonly #alignment: Alignment;
   readonly #bounced: BouncedAccess | null;
-  readonly #buffers: BounceBuffers | null;
-  /** Slots that wait for a bounce buffer. */
-  readonly #unbuffered: number[] = [];
   readonly #writeThrough: boolean;
   readonly #discards: boolean;
-  // What the file has turned out not to support.
-  #punches = true;
-  #zeroes = true;
-  #zeroesOut: boolean;
+  readonly #ranges: RangeOperations;
+  /** Until the file has refused RWF_DSYNC. */
   #dsync = true;
-  /** Errors that were logged: each once. */
-  readonly #logged = new Set<string>();
+  readonly #errors: ErrorLog;
 
   constructor(options: FileBackendOptions, host: DriveHost) {
     const { drive, image } = options;
@@ -57,11 +56,12 @@ export class FileBackend implements BlockBackend {
     this.#host = host;
     this.#image = image;
     this.#writeThrough = drive.cache === 'writethrough';
-    this.#zeroesOut = image.blockDevice;
     this.#ring = new FileRing(native, image.fd, this.#slots, MAX_SEGMENTS, options.forceThreads ?? false);
-    this.#buffers = image.directBytes > 1 || image.directMemoryBytes > 1 ? new BounceBuffers(native) : null;
-    this.#bounced = this.#buffers && new BouncedAccess(this.#buffers, this.#ring, this.#slots, image.directBytes);
+    this.#alignment = new Alignment(image.directBytes, image.directMemoryBytes);
+    this.#bounced = this.#alignment.none ? null : new BouncedAccess(native, this.#ring, this.#slots, this.#alignment);
     this.#flushes = new FlushRecord(drive.path, host.log);
+    this.#flushGroups = new FlushGroups(this.#ring);
+    this.#errors = new ErrorLog(drive.path, host.log);
     this.description = drive.path;
     this.identitySeed = options.identitySeed;
     // A hole beyond the end changes nothing, and tells whether holes are to be had.
@@ -69,6 +69,7 @@ export class FileBackend implements BlockBackend {
     const holes =
       !image.blockDevice && !drive.readOnly && native.fallocate(image.fd, PUNCH, end, image.blockBytes) === 0;
     this.#discards = drive.discard === 'unmap' && (holes || image.blockDevice);
+    this.#ranges = new RangeOperations(image, this.#ring, this.#slots, this.#discards);
     this.geometry = {
       sizeBytes: image.sizeBytes,
       alignmentBytes: image.directBytes,
@@ -133,7 +134,7 @@ export class FileBackend implements BlockBackend {
     const { native } = this.#host;
     const result = this.geometry.readOnly ? 0 : native.fdatasync(this.#image.fd);
     this.#ring.close();
-    this.#buffers?.close();
+    this.#bounced?.close();
     native.close(this.#image.fd);
     if (result < 0) this.#flushes.failed(-result);
     if (this.failure !== null) throw new Error(`drive ${this.description}: ${this.failure}`);
@@ -166,11 +167,10 @@ export class FileBackend implements BlockBackend {
       this.#proceed(slot);
       return;
     }
-    const alone = this.#bounced !== null && operation !== 'discard' && !this.#wholeBlocks(request);
-    const align = this.#image.directBytes;
+    const alone = operation !== 'discard' && !this.#alignment.wholeBlocks(request);
     // Whoever reads, modifies and writes back blocks has all of them, not only its own bytes in them.
-    const start = request.offset - (request.offset % align);
-    const end = Math.ceil((request.offset + request.lengthBytes) / align) * align;
+    const start = this.#alignment.floor(request.offset);
+    const end = this.#alignment.ceil(request.offset + request.lengthBytes);
     this.#slots.locked[slot] = 1;
     if (this.#locks.take(slot, start, end - start, alone)) this.#proceed(slot);
   }
@@ -181,19 +181,17 @@ export class FileBackend implements BlockBackend {
     switch (request.operation) {
       case 'read':
       case 'write':
-        if (this.#bounced !== null && !this.#takesDirectly(request)) this.#bounce(slot);
-        else this.#transfer(slot);
+        if (this.#alignment.takes(request)) this.#transfer(slot);
+        else this.#bounced!.begin(slot);
         break;
       case 'flush':
         this.#sync(slot, 'flush');
         break;
       case 'writeZeroes':
-        this.#writeZeroes(slot, request);
+        if (!this.#ranges.writeZeroes(slot, request)) this.#zeroByHand(slot, request);
         break;
       case 'discard':
-        this.#slots.phase[slot] = 'discard';
-        if (this.#image.blockDevice) this.#ring.range(slot, RequestOp.discard, request.offset, request.lengthBytes, 0);
-        else this.#ring.punchHole(slot, request.offset, request.lengthBytes);
+        this.#ranges.discard(slot, request);
         break;
     }
   }
@@ -207,34 +205,9 @@ export class FileBackend implements BlockBackend {
     this.#ring.transfer(slot, request.segments!, reads ? RequestOp.read : RequestOp.write, position, flags);
   }
 
-  #bounce(slot: number): void {
-    const buffer = this.#buffers!.take();
-    if (buffer < 0) {
-      this.#unbuffered.push(slot);
-      return;
-    }
-    this.#slots.bounce[slot] = buffer;
-    this.#bounced!.begin(slot);
-  }
-
-  /** The cheapest way that the file has not refused yet. */
-  #writeZeroes(slot: number, request: BlockRequest): void {
-    const { offset, lengthBytes } = request;
-    if (this.#slots.progress[slot] === 0 && request.mayDeallocate && this.#discards && this.#punches) {
-      this.#slots.phase[slot] = 'punch';
-      this.#ring.punchHole(slot, offset, lengthBytes);
-    } else if (this.#zeroes && !this.#image.blockDevice) {
-      this.#slots.phase[slot] = 'zeroRange';
-      this.#ring.zeroRange(slot, offset, lengthBytes);
-    } else if (this.#zeroesOut) {
-      this.#slots.phase[slot] = 'zeroOut';
-      this.#ring.range(slot, RequestOp.zeroOut, offset, lengthBytes, 0);
-    } else this.#zeroByHand(slot, request);
-  }
-
   #zeroByHand(slot: number, request: BlockRequest): void {
-    if (this.#bounced !== null && !this.#wholeBlocks(request)) {
-      this.#bounce(slot);
+    if (!this.#alignment.wholeBlocks(request)) {
+      this.#bounced!.begin(slot);
       return;
     }
     this.#slots.phase[slot] = 'zeroWrite';
@@ -244,7 +217,7 @@ export class FileBackend implements BlockBackend {
 
   #sync(slot: number, phase: 'flush' | 'sync'): void {
     this.#slots.phase[slot] = phase;
-    this.#ring.flush(slot);
+    this.#flushGroups.add(slot);
   }
 
   #completed(slot: number, result: number): void {
@@ -275,10 +248,12 @@ export class FileBackend implements BlockBackend {
         this.#written(slot, request, false);
         break;
       case 'discard':
+        this.#finish(slot, 0);
+        break;
       case 'flush':
       case 'sync':
-        // A failure that was found meanwhile covers this flush too.
-        this.#finish(slot, phase === 'discard' ? 0 : this.#flushes.errno);
+        // A durable write may have met the error that this flush was to report.
+        this.#flushed(this.#flushes.errno);
         break;
     }
   }
@@ -295,21 +270,19 @@ export class FileBackend implements BlockBackend {
       this.#finish(slot, 0);
       return;
     }
+    const durable = this.#saidDurable(slot, phase);
     this.#slots.advance(slot, result);
-    if (result >= left) this.#written(slot, request, phase === 'transfer' && this.#dsync);
+    if (result >= left) this.#written(slot, request, durable);
     else if (phase === 'zeroWrite') this.#zeroByHand(slot, request);
-    else if (this.#bounced !== null && result % this.#image.directBytes !== 0) this.#bounceRest(slot, request);
+    // What is left of a transfer that was cut inside a block goes by way of a buffer.
+    else if (result % this.#alignment.blockBytes !== 0) this.#bounced!.begin(slot);
     else this.#transfer(slot);
   }
 
-  /** The rest of a short direct transfer is no longer aligned: a read meets the end of the file, a write goes by way of a buffer. */
-  #bounceRest(slot: number, request: BlockRequest): void {
-    if (request.operation !== 'read') {
-      this.#finish(slot, EIO);
-      return;
-    }
-    zero(request.segments!, this.#slots.progress[slot]!, request.lengthBytes - this.#slots.progress[slot]!);
-    this.#finish(slot, 0);
+  /** Whether the call under way was to make its write durable. */
+  #saidDurable(slot: number, phase: Phase): boolean {
+    const { flags } = this.#ring.ring;
+    return phase === 'transfer' && flags[slot] === WriteFlags.dsync;
   }
 
   /** The data is with the kernel; durable too, where the call has said so. */
@@ -322,46 +295,41 @@ export class FileBackend implements BlockBackend {
     const request = this.#slots.request[slot]!;
     if (phase === 'transfer') this.#transfer(slot);
     else if (phase === 'zeroWrite') this.#zeroByHand(slot, request);
-    else if (phase === 'flush' || phase === 'sync') this.#sync(slot, phase);
+    else if (phase === 'flush' || phase === 'sync') this.#flushGroups.again();
     else if (phase === 'fill' || phase === 'bounceRead' || phase === 'bounceWrite') this.#bounced!.begin(slot);
     else this.#proceed(slot);
   }
 
   #failed(slot: number, phase: Phase, errno: number): void {
     const request = this.#slots.request[slot]!;
-    const unsupported = errno === EOPNOTSUPP || errno === ENOSYS;
-    // fallocate and the ioctls refuse ranges that are not whole sectors.
-    const refused = unsupported || errno === EINVAL || errno === EBUSY;
-    if (phase === 'transfer' && unsupported && this.#dsync && this.#durable(request)) {
+    const durable = this.#saidDurable(slot, phase);
+    if (durable && (errno === EOPNOTSUPP || errno === ENOSYS)) {
       this.#dsync = false;
       this.#transfer(slot);
-    } else if (phase === 'discard' && refused) this.#finish(slot, 0);
-    else if (phase === 'punch' && refused) {
-      if (unsupported) this.#punches = false;
-      this.#zeroByHand(slot, request);
-    } else if (phase === 'zeroRange' && refused) {
-      if (unsupported) this.#zeroes = false;
-      this.#zeroByHand(slot, request);
-    } else if (phase === 'zeroOut' && refused) {
-      if (unsupported) this.#zeroesOut = false;
-      this.#zeroByHand(slot, request);
-    } else {
-      const syncs =
-        phase === 'flush' || phase === 'sync' || (phase === 'transfer' && this.#dsync && this.#durable(request));
-      if (syncs && request.operation !== 'read') this.#flushes.failedIn(phase, errno);
-      this.#report(request, errno);
-      this.#finish(slot, errno);
+      return;
     }
+    const refusal = this.#ranges.refused(phase, errno);
+    if (refusal === 'ended') this.#finish(slot, 0);
+    else if (refusal === 'byHand') this.#zeroByHand(slot, request);
+    else {
+      const flushed = phase === 'flush' || phase === 'sync';
+      if (flushed || durable) this.#flushes.failedIn(phase, errno);
+      this.#errors.report(request, errno);
+      if (flushed) this.#flushed(errno);
+      else this.#finish(slot, errno);
+    }
+  }
+
+  /** An fdatasync has ended, for all that waited for it. */
+  #flushed(errno: number): void {
+    this.#flushGroups.ended((slot) => this.#finish(slot, errno));
   }
 
   #finish(slot: number, errno: number): void {
     const slots = this.#slots;
     const request = slots.request[slot]!;
     request.error = errno;
-    if (slots.bounce[slot]! >= 0) {
-      this.#buffers!.give(slots.bounce[slot]!);
-      slots.bounce[slot] = -1;
-    }
+    this.#bounced?.release(slot);
     if (slots.locked[slot] === 1) {
       slots.locked[slot] = 0;
       this.#locks.release(slot);
@@ -370,33 +338,7 @@ export class FileBackend implements BlockBackend {
     this.inFlight--;
     if (this.#locks.waiting > 0)
       for (let next = this.#locks.next(); next >= 0; next = this.#locks.next()) this.#proceed(next);
-    if (this.#unbuffered.length > 0 && this.#buffers!.anyFree) this.#bounce(this.#unbuffered.shift()!);
     if (this.#waiting.count > 0) this.#start(this.#waiting.shift());
     request.done();
-  }
-
-  /** O_DIRECT takes whole blocks from aligned memory. */
-  #takesDirectly(request: BlockRequest): boolean {
-    const segments = request.segments!;
-    const memory = this.#image.directMemoryBytes;
-    const align = this.#image.directBytes;
-    if (!this.#wholeBlocks(request)) return false;
-    for (let i = 0; i < segments.count; i++) {
-      if (segments.offset[i]! % memory !== 0 || segments.length[i]! % align !== 0) return false;
-    }
-    return true;
-  }
-
-  #wholeBlocks(request: BlockRequest): boolean {
-    const align = this.#image.directBytes;
-    return request.offset % align === 0 && request.lengthBytes % align === 0;
-  }
-
-  #report(request: BlockRequest, errno: number): void {
-    const key = `${request.operation} ${errno}`;
-    if (this.#logged.has(key)) return;
-    this.#logged.add(key);
-    const fields = { drive: this.description, offset: request.offset, bytes: request.lengthBytes };
-    this.#host.log.error(fields, `${request.operation} failed: ${errnoText(errno)} (said once)`);
   }
 }

@@ -181,21 +181,37 @@ describe('durability', () => {
     await drive.close();
   });
 
-  test('a flush that runs while another fails fails too, and so does closing', async () => {
+  test('flushes that come while one is under way share the next, and fail with it', async () => {
     native.control.completion = 'held';
     const drive = fakeDrive();
-    const flushes = [start(drive, 'flush'), start(drive, 'flush')];
+    const ring = native.control.rings[0]!;
+    const flushes = Array.from({ length: 5 }, () => start(drive, 'flush'));
     drive.commit();
-    let first = true;
-    native.control.intercept = () => {
-      const result = first ? -ENOSPC : undefined;
-      first = false;
-      return result;
-    };
-    native.control.rings[0]!.release();
-    expect(await ended(drive, ...flushes)).toEqual([ENOSPC, EIO]);
+    expect(ring.waiting.length).toBe(1);
+    ring.release();
+    drive.poll();
+    expect(flushes.map((flush) => flush.ended)).toEqual([1, 0, 0, 0, 0]);
+    expect(ring.waiting.length).toBe(1);
+    native.control.intercept = () => -ENOSPC;
+    ring.release();
+    drive.poll();
+    expect(flushes.map((flush) => flush.error)).toEqual([0, ENOSPC, ENOSPC, ENOSPC, ENOSPC]);
+    expect(await run(drive, 'flush')).toBe(EIO);
     await expect(drive.close()).rejects.toThrow('a flush failed');
     expect(native.openFds).toBe(1);
+  });
+
+  test('a durable write that the file refuses to say is asked again, however many were under way', async () => {
+    native.control.completion = 'held';
+    const drive = fakeDrive();
+    const writes = [0, 1, 2].map((i) => start(drive, 'write', i * 512, memory.segments(0, 512), { fua: true }));
+    drive.commit();
+    native.control.intercept = (request) => (request.flags === 2 ? -EOPNOTSUPP : undefined);
+    while (drive.inFlight > 0) {
+      native.control.rings[0]!.release();
+      drive.poll();
+    }
+    expect(writes.map((write) => write.error)).toEqual([0, 0, 0]);
   });
 
   test('a durable write that failed has failed a flush, one that found no room has not', async () => {
@@ -286,6 +302,25 @@ describe('O_DIRECT', () => {
       expect(await run(drive, 'read', offset, list)).toBe(0);
       expect(memory.memory.bytes[pieces[0]!]).toBe(offset & 0xff);
     }
+  });
+
+  test('transfers that are cut inside a block go on', async () => {
+    let cut = 700;
+    native.control.intercept = (request) => {
+      if (request.op !== RequestOp.read && request.op !== RequestOp.write) return undefined;
+      const now = cut;
+      cut = 0;
+      return now > 0 ? now : undefined;
+    };
+    const drive = fakeDrive('disk.img,cache=none', 512);
+    for (let i = 0; i < 4096; i++) memory.memory.bytes[i] = i * 3;
+    const written = memory.memory.bytes.slice(0, 4096);
+    expect(await run(drive, 'write', 0, memory.segments(0, 4096))).toBe(0);
+    expect(file().subarray(0, 4096)).toEqual(written);
+    cut = 1300;
+    memory.memory.bytes.fill(0, 0, 4096);
+    expect(await run(drive, 'read', 0, memory.segments(0, 4096))).toBe(0);
+    expect(memory.memory.bytes.subarray(0, 1024)).toEqual(written.subarray(0, 1024));
   });
 
   test('two writes to one block keep both', async () => {
