@@ -1,19 +1,21 @@
-import type { Bar, Host, MappableMemory, PciDevice, PciIdentity, PollSource, ResetKind } from '@sidecard/core';
+import type { Bar, Host, MappableMemory, PciDevice, PciIdentity, ResetKind } from '@sidecard/core';
 import { adminOpcodes } from './admin.ts';
 import { Doorbells } from './doorbells.ts';
 import { ErrorLog } from './error-log.ts';
 import { AsyncEvents } from './events.ts';
 import { Features } from './features.ts';
+import { controllerBar, pciIdentity } from './function.ts';
 import { Health } from './health.ts';
-import { type ControllerIdentity, controllerIdentity, pciClass, pciDevice, pciVendor } from './identity.ts';
+import { type ControllerIdentity, controllerIdentity } from './identity.ts';
 import { CompletionInterrupts } from './interrupts.ts';
 import { ioOpcodes } from './io.ts';
-import * as limits from './limits.ts';
+import { mpsMax, mpsMin } from './limits.ts';
 import { createNamespaces, type Namespace, type NamespaceOptions } from './namespace.ts';
 import { Processor } from './processor.ts';
 import { Queues } from './queues.ts';
 import { ControllerRegisters, ShutdownStatus } from './registers.ts';
 import { Shutdown } from './shutdown.ts';
+import { Turns } from './turns.ts';
 
 export interface ControllerOptions {
   /** At least one; namespaces 1, 2 and so on. */
@@ -27,7 +29,7 @@ export interface ControllerOptions {
 }
 
 /** An NVMe I/O controller (NVM Express Base 2.0): its registers, and how it starts, stops and fails. */
-export class Controller implements PciDevice, PollSource {
+export class Controller implements PciDevice {
   readonly host: Host;
   readonly identity: PciIdentity;
   readonly bars: { readonly 0: Bar };
@@ -48,19 +50,13 @@ export class Controller implements PciDevice, PollSource {
   running = false;
   /** Size of a memory page, bytes (CC.MPS). */
   pageBytes = 4096;
-  readonly #shutdown: Shutdown;
-  readonly #work = () => {
-    this.poll();
-  };
-  /** There may be something to do that no doorbell tells. */
-  #woken = false;
-  #working = false;
-  /** A queue waits for what nobody wakes us for: room in a completion queue whose head is not trapped, or bus mastering. */
-  #blocked = false;
-  /** INTA# is asserted, and heads of completion queues come by stores. */
-  #asserted = false;
+  readonly shutdown: Shutdown;
+  readonly turns: Turns;
+  /** CC.EN is 0 and RDY still 1: requests of before are under way. */
+  #stopping = false;
+  /** CC.EN is 1 and RDY still 0, for the same reason. */
+  #starting = false;
   #quiescing = false;
-  #whenIdle: (() => void) | null = null;
 
   constructor(host: Host, options: ControllerOptions) {
     const { drives, serial = null, doorbellPage = null, firmwareRevision = '0.1.0' } = options;
@@ -81,10 +77,11 @@ export class Controller implements PciDevice, PollSource {
     this.interrupts = new CompletionInterrupts(this);
     this.doorbells = new Doorbells(this, doorbellPage);
     this.processor = new Processor(this);
-    this.#shutdown = new Shutdown(this);
+    this.turns = new Turns(this);
+    this.shutdown = new Shutdown(this);
     this.identity = pciIdentity(this.who);
-    this.bars = { 0: this.#bar(doorbellPage) };
-    host.poll(this);
+    this.bars = { 0: controllerBar(this.registers, this.doorbells.registers, doorbellPage) };
+    host.poll(this.turns);
     for (const { backend } of this.namespaces) host.poll(backend);
   }
 
@@ -93,90 +90,15 @@ export class Controller implements PciDevice, PollSource {
   }
 
   get inFlight(): number {
-    return this.processor.inFlight + (this.#shutdown.busy ? 1 : 0);
+    return this.processor.inFlight + (this.shutdown.busy ? 1 : 0);
   }
 
   interruptLevel(): boolean {
     return this.interrupts.level;
   }
 
-  // Work: what the reactor calls.
-
-  /** Fetches, runs and completes what there is, and tells the guest, once for all of it. */
-  poll(): boolean {
-    if (this.#woken || this.#blocked) return this.#turn();
-    if (!this.running) return false;
-    if (this.doorbells.look()) return this.#turn();
-    if (this.#asserted) this.#updatePin();
-    return false;
-  }
-
-  #turn(): boolean {
-    const woken = this.#woken;
-    this.#woken = false;
-    this.#working = true;
-    let worked = false;
-    try {
-      if (this.running) worked = this.#serve();
-      else this.#blocked = false;
-      if (this.#shutdown.underWay) this.#shutdown.work();
-    } finally {
-      this.#working = false;
-    }
-    for (let index = 0; index < this.namespaces.length; index++) this.namespaces[index]!.commit();
-    this.processor.interrupt();
-    this.#updatePin();
-    if (this.#whenIdle !== null && this.inFlight === 0) this.#whenIdle();
-    return worked || woken;
-  }
-
-  /** Brings INTA# up to date. While it is asserted it may fall by a store that nobody traps. */
-  #updatePin(): void {
-    if (this.host.interrupt.mode !== 'intx') return;
-    if (this.doorbells.polled && this.interrupts.level) this.doorbells.lookAtHeads();
-    this.interrupts.update();
-    this.#asserted = this.doorbells.polled && this.interrupts.level;
-  }
-
-  #serve(): boolean {
-    this.#blocked = false;
-    if (!this.host.busMaster) {
-      this.#blocked = true;
-      return false;
-    }
-    const { active } = this.queues;
-    let worked = false;
-    for (let index = 0; index < active.length && this.running; index++) {
-      const queue = active[index]!;
-      const served = this.processor.serve(queue);
-      if (served) worked = true;
-      if (queue.isEmpty) continue;
-      // A burst has an end; what is left is for the next turn.
-      if (served) this.#woken = true;
-      else if (this.doorbells.polled) this.#blocked = true;
-    }
-    if (this.running) this.events.deliver();
-    return worked;
-  }
-
-  arm(): boolean {
-    if (this.#woken) return false;
-    if (!this.running || !this.host.busMaster) return true;
-    if (this.doorbells.shadow.enabled && !this.doorbells.shadow.arm(this.host.interrupt.mode === 'intx'))
-      this.#woken = true;
-    if (this.doorbells.mapped && this.doorbells.look()) this.#woken = true;
-    return !this.#woken;
-  }
-
-  get silent(): boolean {
-    return this.doorbells.mapped && this.running;
-  }
-
-  /** There is something to do, and it is done before the reactor sleeps. */
   wake(): void {
-    if (this.#woken) return;
-    this.#woken = true;
-    if (!this.#working) this.host.defer(this.#work);
+    this.turns.wake();
   }
 
   // Registers (NVMe Base 2.0, 3.1.3) and resets (3.7).
@@ -196,14 +118,15 @@ export class Controller implements PciDevice, PollSource {
     const { csts, cc } = this.registers;
     if (cc.shn !== 0 && csts.shst === ShutdownStatus.none) {
       this.running = false;
-      this.#shutdown.begin();
+      this.shutdown.begin();
     }
   }
 
   /** CC.EN 0 to 1. Waits for the requests of before, whatever ended them: RDY comes with the last of them. */
   #start(): void {
     const { registers } = this;
-    if (this.inFlight > 0) return;
+    this.#starting = this.inFlight > 0 || this.#stopping;
+    if (this.#starting) return;
     const wrong = this.#wrongConfiguration();
     if (wrong !== null) {
       this.fatal(wrong, { cc: registers.cc.value, aqa: registers.aqa.value });
@@ -224,7 +147,7 @@ export class Controller implements PciDevice, PollSource {
     const { cc, aqa, asq, acq } = this.registers;
     if (cc.css !== 0) return 'CC.CSS is not the NVM command set';
     if (cc.ams !== 0) return 'CC.AMS is not round robin';
-    if (cc.mps < limits.mpsMin || cc.mps > limits.mpsMax) return 'CC.MPS is not a page size of CAP';
+    if (cc.mps < mpsMin || cc.mps > mpsMax) return 'CC.MPS is not a page size of CAP';
     if (aqa.asqs === 0 || aqa.acqs === 0) return 'AQA has a queue of one entry';
     const pages = 1 << cc.mps;
     return asq.page % pages !== 0 || acq.page % pages !== 0 ? 'ASQ or ACQ is not the address of a page' : null;
@@ -235,13 +158,15 @@ export class Controller implements PciDevice, PollSource {
     this.#stop();
     this.registers.intms = 0;
     this.registers.intmc = 0;
+    this.#stopping = true;
     this.drained();
   }
 
   /** Disowns all commands, and forgets all that a controller-level reset forgets. */
   #stop(): void {
     this.running = false;
-    this.#blocked = false;
+    this.#stopping = false;
+    this.#starting = false;
     this.processor.disown();
     this.doorbells.reset();
     this.events.reset();
@@ -253,14 +178,14 @@ export class Controller implements PciDevice, PollSource {
   /** The last request of before a reset has ended. */
   drained(): void {
     if (this.inFlight > 0) return;
-    const { cc, csts } = this.registers;
-    if (cc.en === 0) {
+    if (this.#stopping) {
+      this.#stopping = false;
+      const { csts } = this.registers;
       csts.rdy = 0;
       csts.cfs = 0;
       csts.shst = ShutdownStatus.none;
-    } else if (csts.rdy === 0 && csts.cfs === 0) {
-      this.#start();
     }
+    if (this.#starting) this.#start();
   }
 
   reset(kind: ResetKind): void {
@@ -290,7 +215,7 @@ export class Controller implements PciDevice, PollSource {
   }
 
   memoryChanged(): void {
-    if (this.running && this.#blocked) this.wake();
+    if (this.running) this.wake();
   }
 
   async quiesce(): Promise<void> {
@@ -298,52 +223,9 @@ export class Controller implements PciDevice, PollSource {
     this.running = false;
     if (this.inFlight > 0) {
       await new Promise<void>((resolve) => {
-        this.#whenIdle = resolve;
+        this.turns.whenIdle = resolve;
       });
     }
     await Promise.all(this.namespaces.map(({ backend }) => backend.close()));
   }
-
-  #bar(doorbellPage: MappableMemory | null): Bar {
-    const { doorbellsOffset, doorbellPageBytes, barSizeBytes } = limits;
-    const { registers } = this.doorbells;
-    return {
-      kind: 'memory64',
-      sizeBytes: barSizeBytes,
-      windows: [
-        { offset: 0, sizeBytes: doorbellsOffset, registers: this.registers },
-        {
-          offset: doorbellsOffset,
-          sizeBytes: registers?.sizeBytes ?? doorbellPageBytes,
-          ...(registers !== null && { registers }),
-          ...(doorbellPage !== null && { memory: doorbellPage }),
-        },
-      ],
-    };
-  }
-}
-
-function pciIdentity(who: ControllerIdentity): PciIdentity {
-  const { queueCount, msixTableOffset, msixPbaOffset } = limits;
-  return {
-    vendor: pciVendor,
-    device: pciDevice,
-    revision: 1,
-    classCode: pciClass,
-    subsystemVendor: pciVendor,
-    subsystem: pciDevice,
-    interrupts: {
-      intx: true,
-      msi: 32,
-      msix: {
-        vectors: queueCount,
-        table: { bar: 0, offset: msixTableOffset },
-        pba: { bar: 0, offset: msixPbaOffset },
-      },
-    },
-    express: true,
-    powerManagement: true,
-    advancedErrorReporting: true,
-    serialNumber: who.pciSerial,
-  };
 }

@@ -2,16 +2,12 @@ import { openDrive, parseDrive } from '@sidecard/block';
 import { packageVersion, runDaemon } from '@sidecard/daemon';
 import { Controller } from './controller.ts';
 import { createDoorbellPage } from './doorbell-page.ts';
+import { doorbellsHelp, driveHelp } from './help.ts';
 
 interface Options {
   readonly drive: readonly string[];
   readonly doorbells: string;
 }
-
-const doorbellsHelp =
-  'trapped (costs nothing when idle), or mapped: a page for drivers that poll; looked at all the time with --poll, else at least every 1 ms when idle';
-const driveHelp =
-  'a namespace: an image or block device, mem:SIZE or null:SIZE, with options size=, cache=writeback|writethrough|none, readonly, lba=512|4096, serial=, discard=; may be repeated';
 
 const version = packageVersion(import.meta.url);
 

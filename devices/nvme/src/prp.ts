@@ -17,10 +17,9 @@ export class PrpWalk {
   #listIova = 0;
   /** Bytes that still want a page; 0 is the end. */
   #remaining = 0;
-  #inList = false;
 
   /**
-   * Adds the pages of a transfer to `scatter`, which has begun.
+   * Adds the pages of a transfer to `scatter`, which has begun; pending: there is a list to `walk`.
    * @returns a status code; Data Transfer Error (04h) where the guest named memory that isn't there.
    */
   begin(
@@ -32,7 +31,6 @@ export class PrpWalk {
   ): StatusCode | typeof walkPending {
     if (prp1 % 4 !== 0) return Status.invalidPrpOffset;
     const inFirst = pageBytes - (prp1 % pageBytes);
-    this.#inList = false;
     if (lengthBytes <= inFirst) return scatter.add(prp1, lengthBytes) ? Status.success : Status.dataTransferError;
     if (!scatter.add(prp1, inFirst)) return Status.dataTransferError;
     const rest = lengthBytes - inFirst;
@@ -41,15 +39,9 @@ export class PrpWalk {
       return scatter.add(prp2, rest) ? Status.success : Status.dataTransferError;
     }
     if (prp2 % 8 !== 0) return Status.invalidPrpOffset;
-    this.#inList = true;
     this.#listIova = prp2;
     this.#remaining = rest;
     return walkPending;
-  }
-
-  /** True when `begin` found a list: `walk` goes on. */
-  get inList(): boolean {
-    return this.#inList;
   }
 
   /** Walks the list, to be called until it answers something else than pending. */

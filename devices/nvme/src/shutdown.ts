@@ -45,6 +45,7 @@ export class Shutdown extends BlockRequest {
 
   done(): void {
     this.#ended();
+    this.#controller.drained();
     this.#controller.wake();
   }
 

@@ -1,3 +1,4 @@
+import { Command } from '@sidecard/core';
 import { describe, expect, test } from 'vitest';
 import { type Machine, pattern, started, ways } from './machine.ts';
 
@@ -81,6 +82,40 @@ describe.each(ways)('resets with commands in flight, %s memory', (way) => {
     drive.stalled = false;
     settle(1000);
     expect(driver.registers.csts.rdy).toBe(1);
+    await works(made);
+  });
+
+  test('CC.EN to 0 and at once to 1: ready again when the requests have ended', async () => {
+    const made = await busy(way);
+    const { driver, drive, settle, ram } = made;
+    driver.registers.cc.value = 0;
+    driver.registers.asq = ram.allocate(4096);
+    driver.registers.acq = ram.allocate(4096);
+    driver.registers.cc.value = (4 << 20) | (6 << 16) | 1;
+    settle();
+    drive.stalled = false;
+    settle(1000);
+    expect(driver.registers.csts.value).toBe(1);
+    await works(made);
+  });
+
+  test('a reset that takes too long: the device has failed, until the requests have ended and it is started again', async () => {
+    const made = await busy(way);
+    const { driver, drive, settle, server, handle } = made;
+    const id = made.client.wire.send(Command.deviceReset);
+    settle();
+    server.clock.advance(4500);
+    settle();
+    expect(made.client.wire.reply(id).error).not.toBe(0);
+    expect(driver.registers.csts.value).toBe(2);
+    handle.setBusMaster(true);
+    driver.registers.aqa = 0x001f_001f;
+    driver.registers.cc.value = (4 << 20) | (6 << 16) | 1;
+    settle();
+    expect(driver.registers.csts.rdy).toBe(0);
+    drive.stalled = false;
+    settle(1000);
+    expect(driver.registers.csts.value).toBe(1);
     await works(made);
   });
 

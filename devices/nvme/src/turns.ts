@@ -1,0 +1,103 @@
+import type { PollSource } from '@sidecard/core';
+import type { Controller } from './controller.ts';
+
+/** The controller's work as the reactor drives it: doorbells are looked at, queues served in turn, completions told. */
+export class Turns implements PollSource {
+  readonly #controller: Controller;
+  readonly #work = () => {
+    this.poll();
+  };
+  /** There may be something to do that no doorbell tells. */
+  #woken = false;
+  #working = false;
+  /** A queue waits for what nobody wakes us for: room in a completion queue whose head is not trapped, or bus mastering. */
+  #blocked = false;
+  /** INTA# is asserted, and heads of completion queues come by stores. */
+  #asserted = false;
+  /** Called once nothing is in flight. */
+  whenIdle: (() => void) | null = null;
+
+  constructor(controller: Controller) {
+    this.#controller = controller;
+  }
+
+  poll(): boolean {
+    if (this.#woken || this.#blocked) return this.#turn();
+    if (!this.#controller.running) return false;
+    if (this.#controller.doorbells.look()) return this.#turn();
+    if (this.#asserted) this.#updatePin();
+    return false;
+  }
+
+  arm(): boolean {
+    const { doorbells, host, running } = this.#controller;
+    if (this.#woken) return false;
+    if (!running || !host.busMaster) return true;
+    if (doorbells.shadow.enabled && !doorbells.shadow.arm(host.interrupt.mode === 'intx')) this.#woken = true;
+    if (doorbells.mapped && doorbells.look()) this.#woken = true;
+    return !this.#woken;
+  }
+
+  get silent(): boolean {
+    return this.#controller.doorbells.mapped && this.#controller.running;
+  }
+
+  /** There is something to do, and it is done before the reactor sleeps. */
+  wake(): void {
+    if (this.#woken) return;
+    this.#woken = true;
+    if (!this.#working) this.#controller.host.defer(this.#work);
+  }
+
+  /** Fetches, runs and completes what there is, and tells the guest, once for all of it. */
+  #turn(): boolean {
+    const controller = this.#controller;
+    const woken = this.#woken;
+    this.#woken = false;
+    this.#blocked = false;
+    this.#working = true;
+    let worked = false;
+    try {
+      if (controller.running) worked = this.#serve();
+      if (controller.shutdown.underWay) controller.shutdown.work();
+    } finally {
+      this.#working = false;
+    }
+    const { namespaces } = controller;
+    for (let index = 0; index < namespaces.length; index++) namespaces[index]!.commit();
+    controller.processor.interrupt();
+    this.#updatePin();
+    if (this.whenIdle !== null && controller.inFlight === 0) this.whenIdle();
+    return worked || woken;
+  }
+
+  #serve(): boolean {
+    const controller = this.#controller;
+    if (!controller.host.busMaster) {
+      this.#blocked = true;
+      return false;
+    }
+    const { active } = controller.queues;
+    let worked = false;
+    for (let index = 0; index < active.length && controller.running; index++) {
+      const queue = active[index]!;
+      const served = controller.processor.serve(queue);
+      if (served) worked = true;
+      if (queue.isEmpty) continue;
+      // A burst has an end; what is left is for the next turn.
+      if (served) this.#woken = true;
+      else if (controller.doorbells.polled) this.#blocked = true;
+    }
+    if (controller.running) controller.events.deliver();
+    return worked;
+  }
+
+  /** Brings INTA# up to date. While it is asserted it may fall by a store that nobody traps. */
+  #updatePin(): void {
+    const { host, doorbells, interrupts } = this.#controller;
+    if (host.interrupt.mode !== 'intx') return;
+    if (doorbells.polled && interrupts.level) doorbells.lookAtHeads();
+    interrupts.update();
+    this.#asserted = doorbells.polled && interrupts.level;
+  }
+}
