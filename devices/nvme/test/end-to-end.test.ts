@@ -40,7 +40,7 @@ class Workload {
     if (kind < 0.45) {
       for (let i = 0; i < sizeBytes; i++) here[i] = this.#random() * 256;
       await driver.write(queue, 1, lba, here.slice(), options);
-    } else if (kind < 0.9) expect(await driver.read(queue, 1, lba, sizeBytes, options)).toEqual(here.slice());
+    } else if (kind < 0.9) expectSame(await driver.read(queue, 1, lba, sizeBytes, options), here);
     else if (kind < 0.95) {
       here.fill(0);
       await driver.writeZeroes(queue, 1, lba, sizeBytes, options);
@@ -51,7 +51,7 @@ class Workload {
   async check(guest: Attached): Promise<void> {
     for (let at = 0; at < DISK_BYTES; at += 1024 * 1024) {
       const read = await guest.driver.read(guest.queues[1]!, 1, at / BLOCK, 1024 * 1024, { blockBytes: BLOCK });
-      expect(read).toEqual(this.disk.slice(at, at + 1024 * 1024));
+      expectSame(read, this.disk.subarray(at, at + 1024 * 1024));
     }
   }
 
@@ -164,6 +164,11 @@ describe('a daemon whose doorbells are mapped', () => {
     guest.close();
   });
 });
+
+/** Comparing megabytes one element at a time takes longer than reading them. */
+function expectSame(read: Uint8Array, wanted: Uint8Array): void {
+  if (Buffer.compare(read, wanted) !== 0) expect(read).toEqual(wanted.slice());
+}
 
 /** What a daemon holds once it holds no more than before, or a second has passed. */
 async function atRest(daemon: NvmeDaemon, before?: ReturnType<NvmeDaemon['holdings']>) {

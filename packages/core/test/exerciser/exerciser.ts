@@ -100,7 +100,9 @@ export class Exerciser implements PciDevice {
     registers.pinStatus = 0;
     if (now === 0) return;
     this.#pinned.begin('toDevice');
-    if (!this.#pinned.add(registers.dmaIova, registers.dmaLength)) registers.pinStatus = 2;
+    if (registers.dmaLength > DMA_BUFFER_BYTES || !this.#pinned.add(registers.dmaIova, registers.dmaLength)) {
+      registers.pinStatus = 2;
+    }
   }
 }
 

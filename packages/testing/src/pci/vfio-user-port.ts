@@ -1,5 +1,5 @@
-import { type Accessible, IrqIndex, IrqSetFlag, RegionIndex } from '@sidecard/core';
-import type { Native } from '@sidecard/native';
+import { type Accessible, HostBuffer, IrqIndex, IrqSetFlag, RegionIndex } from '@sidecard/core';
+import { type Native, systemError } from '@sidecard/native';
 import type { GuestRam } from '../guest-ram.ts';
 import type { VfioUserClient } from '../vfio-user-client.ts';
 import type { InterruptLine, InterruptMode, PciPort } from './port.ts';
@@ -23,6 +23,7 @@ export class VfioUserPort implements PciPort {
   readonly #options: VfioUserPortOptions;
   #mode: InterruptMode | null = null;
   #eventFds: number[] = [];
+  readonly #mapped: ArrayBuffer[] = [];
 
   constructor(native: Native, client: VfioUserClient, ram: GuestRam, options: VfioUserPortOptions = {}) {
     this.#native = native;
@@ -52,6 +53,29 @@ export class VfioUserPort implements PciPort {
       write: (offset, source, sourceOffset, lengthBytes) =>
         client.regionWrite(index, offset, source.subarray(sourceOffset, sourceOffset + lengthBytes), posted),
     };
+  }
+
+  /** Maps the mappable area of a BAR that `offset` is in, from `offset` on. @throws where the device offers none. */
+  mapBar(index: number, offset: number): HostBuffer {
+    const { areas, fds, sizeBytes, offset: base } = this.client.regionInfo(index);
+    const all = areas.length === 0 && fds.length > 0 ? [{ offset: 0, sizeBytes }] : areas;
+    const area = all.find((one) => offset >= one.offset && offset < one.offset + one.sizeBytes);
+    const [fd] = fds;
+    if (area === undefined || fd === undefined) throw new Error(`BAR ${index} cannot be mapped at ${offset}`);
+    // The base may be below zero (64 bits wrap): the file has no more than the areas.
+    const fileOffset = Number(BigInt.asUintN(64, BigInt(base) + BigInt(area.offset)));
+    const mapped = this.#native.map(fd, fileOffset, area.sizeBytes, true);
+    for (const one of fds) this.#native.close(one);
+    if (typeof mapped === 'number') throw systemError(mapped, 'mmap');
+    this.#mapped.push(mapped);
+    return new HostBuffer(mapped, offset - area.offset);
+  }
+
+  /** Lets mappings and interrupts go, and hangs up. */
+  close(): void {
+    for (const buffer of this.#mapped.splice(0)) this.#native.unmap(buffer);
+    for (const fd of this.#eventFds.splice(0)) this.#native.close(fd);
+    this.client.close();
   }
 
   connectInterrupts(mode: InterruptMode, vectors: number): readonly InterruptLine[] {
