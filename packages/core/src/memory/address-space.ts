@@ -121,16 +121,20 @@ export class AddressSpace {
     const offset = table.fileOffset(row) + distance;
     const number = (offset * (1 / WINDOW_BYTES)) | 0;
     const inWindow = offset - number * WINDOW_BYTES;
-    const window = file.windows[number]!;
+    const window = file.windows[number] ?? file.window(number);
+    if (window === undefined) {
+      this.#locateElsewhere(iova, row, need, file, place);
+      return;
+    }
     // The whole stretch of the region in this window, so that the place serves any access in it.
-    const before = distance < inWindow ? distance : inWindow;
+    const before = Math.min(distance, inWindow);
     const after = table.sizeBytes(row) - distance;
     const room = WINDOW_BYTES - inWindow;
-    const end = iova + (after < room ? after : room);
+    const end = iova + Math.min(after, room);
     place.kind = 'mapped';
     place.row = row;
     place.start = iova - before;
-    place.end = end < ADDRESSES ? end : ADDRESSES;
+    place.end = Math.min(end, ADDRESSES);
     place.limit = place.end;
     place.base = inWindow - before;
     place.window = window.memory;

@@ -8,6 +8,12 @@ import type { MemoryNative } from './memory-native.ts';
  */
 export const WINDOW_BYTES = 2 ** 30;
 
+/**
+ * Beyond so many a window is mapped when it is first used. V8 counts each as memory of its own and collects garbage, 2 to 5 ms: a guest of
+ * terabytes would hold up the client.
+ */
+const EAGER_WINDOWS = 16;
+
 /** A part of a client's file in this process. */
 export interface FileWindow {
   readonly buffer: ArrayBuffer;
@@ -27,8 +33,10 @@ export class ClientFile {
   mappable = true;
   /** Cut behind our back: DMA faults from then on. */
   faulted = false;
-  /** Windows that a longer one has replaced, and that I/O may still use. */
-  readonly #replaced: FileWindow[] = [];
+  /** Every window mapped, also those that a longer one has replaced and that I/O may still use. */
+  readonly #mapped: FileWindow[] = [];
+  /** As far as is known. */
+  #sizeBytes = 0;
   readonly #native: MemoryNative;
 
   constructor(native: MemoryNative, key: string, fd: number, writable: boolean) {
@@ -39,48 +47,55 @@ export class ClientFile {
   }
 
   /**
-   * Has [offset, offset + lengthBytes) mapped. Windows end where the file ends (`sizeBytes`): past it there is nothing but SIGBUS, and
-   * a mapping past the end of a hugetlbfs file would make it grow. 0 or EACCES; a file that can't be mapped is left to `pread`.
+   * Has the beginning of [offset, offset + lengthBytes) mapped, and the rest while that is quick. Windows end where the file
+   * ends (`sizeBytes`): past it there is nothing but SIGBUS, and a mapping past the end of a hugetlbfs file would make it grow.
+   * 0 or EACCES; a file that can't be mapped is left to pread and pwrite.
    */
   cover(offset: number, lengthBytes: number, sizeBytes: number): number {
+    this.#sizeBytes = Math.max(this.#sizeBytes, sizeBytes);
+    const first = Math.floor(offset / WINDOW_BYTES);
     const last = Math.floor((offset + lengthBytes - 1) / WINDOW_BYTES);
-    for (let index = Math.floor(offset / WINDOW_BYTES); index <= last && this.mappable; index++) {
-      const start = index * WINDOW_BYTES;
-      const needed = Math.min(offset + lengthBytes - start, WINDOW_BYTES);
+    for (let index = first; index <= last && this.mappable; index++) {
+      const needed = Math.min(offset + lengthBytes - index * WINDOW_BYTES, WINDOW_BYTES);
       const window = this.windows[index];
+      if (window === undefined && index > first && this.#mapped.length >= EAGER_WINDOWS) break;
       if (window !== undefined && window.memory.lengthBytes >= needed) continue;
-      const mapped = this.#native.map(this.fd, start, Math.min(sizeBytes - start, WINDOW_BYTES), this.writable);
-      if (mapped === -EACCES) return EACCES;
-      if (typeof mapped === 'number') {
-        this.mappable = false;
-        break;
-      }
-      if (window !== undefined) this.#replaced.push(window);
-      const handle = this.#native.mapping(mapped);
-      this.windows[index] = { buffer: mapped, memory: new HostBuffer(mapped), handle };
+      const error = this.#map(index);
+      if (error === EACCES) return EACCES;
+      if (error !== 0) this.mappable = false;
     }
+    return 0;
+  }
+
+  /** A window that is used for the first time; undefined where it can't be mapped, and pread and pwrite have to do. */
+  window(index: number): FileWindow | undefined {
+    if (this.windows[index] === undefined) this.#map(index);
+    return this.windows[index];
+  }
+
+  #map(index: number): number {
+    const start = index * WINDOW_BYTES;
+    const lengthBytes = Math.min(this.#sizeBytes - start, WINDOW_BYTES);
+    const mapped = this.#native.map(this.fd, start, lengthBytes, this.writable);
+    if (typeof mapped === 'number') return -mapped;
+    const window = { buffer: mapped, memory: new HostBuffer(mapped), handle: this.#native.mapping(mapped) };
+    this.windows[index] = window;
+    this.#mapped.push(window);
     return 0;
   }
 
   /** Looks whether a fault was in this file. */
   checkFaults(): boolean {
-    for (const window of this.windows) {
-      if (window !== undefined && this.#native.faulted(window.handle) > 0) this.faulted = true;
-    }
-    for (const window of this.#replaced) if (this.#native.faulted(window.handle) > 0) this.faulted = true;
+    for (const window of this.#mapped) if (this.#native.faulted(window.handle) > 0) this.faulted = true;
     return this.faulted;
   }
 
   /** Unmaps and closes. False while a request in flight holds a window: asked again later. */
   release(): boolean {
-    for (let index = this.windows.length - 1; index >= 0; index--) {
-      const window = this.windows[index];
-      if (window !== undefined && this.#native.unmap(window.buffer) === -EBUSY) return false;
-      this.windows.length = index;
-    }
-    while (this.#replaced.length > 0) {
-      if (this.#native.unmap(this.#replaced[this.#replaced.length - 1]!.buffer) === -EBUSY) return false;
-      this.#replaced.pop();
+    this.windows.length = 0;
+    while (this.#mapped.length > 0) {
+      if (this.#native.unmap(this.#mapped[this.#mapped.length - 1]!.buffer) === -EBUSY) return false;
+      this.#mapped.pop();
     }
     this.#native.close(this.fd);
     return true;

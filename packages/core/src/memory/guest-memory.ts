@@ -58,8 +58,8 @@ export interface ScatterList {
   /** Starts anew. */
   begin(direction: DmaDirection): void;
   /**
-   * Adds guest memory. False when it is not there, not permitted in that direction, or the list is full (a map with more pieces
-   * than maxSegments). What was added stays pinned (an unmap waits for it) until `release`.
+   * Adds guest memory. False when it is not there, not permitted in that direction, the list is full (a map with more pieces
+   * than maxSegments), or the memory for data on its way in messages is used up. What was added stays pinned (an unmap waits for it) until `release`.
    */
   add(iova: number, lengthBytes: number): boolean;
   /** Adds memory of this process whose contents are dropped (an SGL bit bucket); reads as zeroes. */
@@ -72,6 +72,9 @@ export interface ScatterList {
   fetch(task: DmaTask): DmaResult;
   /** toGuest: hands the bytes over after they were made. Mapped memory: done at once. */
   flush(task: DmaTask): DmaResult;
-  /** Lets the memory go. Always called once per `begin`, also after a fault or a reset. */
+  /**
+   * Lets the memory go. Always called once per `begin`, also after a fault or a reset. A fetch or flush under way is given up
+   * and its task not resumed.
+   */
   release(): void;
 }

@@ -213,3 +213,70 @@ test('a descriptor that may only be read serves regions that may only be read', 
   expect(guest.memory.fileCount).toBe(2);
   guest.close();
 });
+
+describe('files larger than a window', () => {
+  const GIB = 2 ** 30;
+  const native = natives[1]![1]();
+
+  test('are reached everywhere, across the edges of windows too', () => {
+    const guest = new Guest(native, PAGE);
+    const fd = native.memfd('vast', 2 ** 40);
+    const reader = native.map(fd, 30 * GIB - PAGE, 2 * PAGE, true) as ArrayBuffer;
+    expect(guest.map(2 ** 40, 2 ** 40, 0, 'rw', fd)).toBe(0);
+    const source = pattern(2000);
+    const target = HostBuffer.alloc(2000);
+    for (const offset of [0, 3 * GIB + 5, 30 * GIB - 1000, 2 ** 40 - 2000]) {
+      const iova = 2 ** 40 + offset;
+      expect(Step.run((task) => guest.memory.store(task, iova, source, 0, 2000)).result).toBe('done');
+      target.bytes.fill(0);
+      expect(Step.run((task) => guest.memory.load(task, iova, target, 0, 2000)).result).toBe('done');
+      expect(target.bytes).toEqual(source.bytes);
+    }
+    expect(new Uint8Array(reader, PAGE - 1000, 2000)).toEqual(source.bytes);
+    const list = guest.memory.scatterList(4);
+    list.begin('toGuest');
+    expect(list.add(2 ** 40 + 30 * GIB - 1000, 2000)).toBe(true);
+    expect([...list.segments.length.subarray(0, 2)]).toEqual([1000, 1000]);
+    expect([...list.segments.offset.subarray(0, 2)]).toEqual([GIB - 1000, 0]);
+    list.release();
+    expect(guest.memory.peekWord(2 ** 40 + 700 * GIB)).toBe(0);
+    native.unmap(reader);
+    guest.close();
+  });
+
+  test('and files that grow are mapped further, while I/O keeps the old window', () => {
+    const guest = new Guest(native, PAGE);
+    const fd = native.memfd('growing', 4 * PAGE);
+    expect(guest.map(0, 4 * PAGE, 0, 'rw', native.dup(fd))).toBe(0);
+    const list = guest.memory.scatterList(1);
+    list.begin('toGuest');
+    expect(list.add(0, 100)).toBe(true);
+    native.truncate(fd, 16 * PAGE);
+    expect(guest.map(4 * PAGE, 12 * PAGE, 4 * PAGE, 'rw', fd)).toBe(0);
+    expect(guest.memory.fileCount).toBe(1);
+    list.segments.area[0]!.bytes[list.segments.offset[0]!] = 7;
+    const target = HostBuffer.alloc(1);
+    expect(Step.run((task) => guest.memory.load(task, 0, target, 0, 1)).result).toBe('done');
+    expect(target.bytes[0]).toBe(7);
+    expect(Step.run((task) => guest.memory.store(task, 16 * PAGE - 1, target, 0, 1)).result).toBe('done');
+    list.release();
+    guest.close();
+  });
+
+  test('a mapping that the native side keeps back is let go later', () => {
+    const fake = new FakeNative();
+    const guest = new Guest(fake);
+    const { unmap } = fake;
+    let busy = true;
+    fake.unmap = (buffer) => (busy ? -16 : unmap.call(fake, buffer));
+    guest.map(0, PAGE, 0);
+    expect(guest.memory.unmap(0, PAGE)).toBe('done');
+    expect(guest.memory.fileCount).toBe(1);
+    guest.memory.poll();
+    expect(guest.memory.fileCount).toBe(1);
+    busy = false;
+    guest.memory.poll();
+    expect(guest.memory.fileCount).toBe(0);
+    guest.close();
+  });
+});
