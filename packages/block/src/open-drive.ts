@@ -1,5 +1,5 @@
 import type { BlockBackend } from './backend.ts';
-import type { DriveHost, DriveOptions } from './drive.ts';
+import { DriveError, type DriveHost, type DriveOptions } from './drive.ts';
 import { FileBackend } from './file-backend.ts';
 import { identitySeed } from './identity.ts';
 import { openImage } from './image-file.ts';
@@ -19,9 +19,17 @@ export function openDrive(options: DriveOptions, host: DriveHost): BlockBackend 
         identitySeed(options, host),
         `memory, ${formatSize(options.sizeBytes!)}`,
       );
-    case 'file': {
-      const image = openImage(options, host);
-      return new FileBackend({ drive: options, image, identitySeed: identitySeed(options, host) }, host);
-    }
+    case 'file':
+      return openFile(options, host);
+  }
+}
+
+function openFile(options: DriveOptions, host: DriveHost): BlockBackend {
+  const image = openImage(options, host);
+  try {
+    return new FileBackend({ drive: options, image, identitySeed: identitySeed(options, host) }, host);
+  } catch (error) {
+    host.native.close(image.fd);
+    throw new DriveError('failure', `drive ${options.path}: ${error instanceof Error ? error.message : error}`);
   }
 }

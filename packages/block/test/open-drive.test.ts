@@ -73,6 +73,17 @@ test('a missing file with a size is made, sparse, and only for its owner', () =>
   expect(status.mode & 0o077).toBe(0);
 });
 
+test('a host without room for a ring is one line, and the file is free again', () => {
+  const poor = Object.assign(Object.create(native), native, {
+    openRing: () => {
+      throw new Error('EMFILE: too many open files, io_uring_setup');
+    },
+  });
+  writeFileSync(`${folder}/disk.img`, new Uint8Array(4096));
+  expect(() => open(`${folder}/disk.img`, testHost(poor))).toThrow(`drive ${folder}/disk.img: EMFILE`);
+  open(`${folder}/disk.img`);
+});
+
 test('bytes after the last whole block are left alone', () => {
   writeFileSync(`${folder}/odd.img`, new Uint8Array(5000));
   const host = testHost(native);
