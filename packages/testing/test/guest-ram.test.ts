@@ -1,4 +1,4 @@
-import { FakeNative } from '@sidecard/native';
+import { FakeNative, type Native } from '@sidecard/native';
 import { GuestRam, PageAllocator, PrpPages } from '@sidecard/testing';
 import { describe, expect, test } from 'vitest';
 
@@ -26,10 +26,10 @@ describe('PageAllocator', () => {
 
 describe('GuestRam', () => {
   test('shared memory is the file that a device maps', () => {
-    const native = new FakeNative();
+    const native: Native = new FakeNative();
     const ram = GuestRam.shared(native, { iova: 0x10000, sizeBytes: 8192, fileOffset: 4096 });
     ram.store(0x10010, Uint8Array.of(1, 2, 3));
-    const mapped = new Uint8Array(native.map(ram.fd, 0, 12288, false) as ArrayBuffer);
+    const mapped = new Uint8Array(native.map(ram.fd, 0, 12288) as ArrayBuffer);
     expect([...mapped.subarray(4096 + 16, 4096 + 19)]).toEqual([1, 2, 3]);
     ram.setWord(0x10ffc, 0xffff_fffe);
     expect(ram.word(0x10ffc)).toBe(0xffff_fffe);

@@ -47,10 +47,10 @@ export async function commandRates(seconds: number, runs: number): Promise<Row[]
 
 async function rate(drive: string, depth: number, seconds: number): Promise<DriverResult & { allocated: number }> {
   // Garbage collections are the proof of what was allocated: V8 logs each.
-  const env = { NODE_OPTIONS: `--trace-gc --max-semi-space-size=${youngMib} --min-semi-space-size=${youngMib}` };
+  const nodeFlags = ['--trace-gc', `--min-semi-space-size=${youngMib}`, `--max-semi-space-size=${youngMib}`];
   const daemon = await startNvme(['--drive', drive, '--doorbells', 'mapped', '--poll', 'dedicated'], {
     cpus: '1',
-    env,
+    nodeFlags,
   });
   try {
     const args = [daemon.socket, 2, 4096, depth, seconds, 'mapped', 0, daemon.pid];

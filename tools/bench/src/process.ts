@@ -7,8 +7,18 @@ import { performance } from 'node:perf_hooks';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { workFolder } from './programs.ts';
 
-const daemonBinary = path.join(import.meta.dirname, '..', '..', '..', 'node_modules', '.bin', 'sidecard-nvme');
+const root = path.join(import.meta.dirname, '..', '..', '..');
+const daemonBinary = path.join(root, 'node_modules', '.bin', 'sidecard-nvme');
+/** What that shim runs, for benchmarks that want flags of Node. */
+const daemonScript = path.join(root, 'devices', 'nvme', 'bin', 'main.js');
 let sockets = 0;
+
+export interface StartOptions {
+  /** Which it may use, as taskset takes them. */
+  readonly cpus?: string;
+  /** Ready when a connection is taken, not when the socket is there; ends a server for one client. */
+  readonly probe?: boolean;
+}
 
 /** A server under test: a child process that listens on a socket. */
 export class ServerProcess {
@@ -25,16 +35,13 @@ export class ServerProcess {
     child.stderr?.on('data', (text) => (this.output += text));
   }
 
-  /** `command` gets the socket's path for each SOCKET in it; `cpus` as taskset takes them. */
-  static async start(
-    command: readonly string[],
-    { cpus, env, probe = false }: { cpus?: string; env?: Record<string, string>; probe?: boolean } = {},
-  ): Promise<ServerProcess> {
+  /** `command` gets the socket's path for each SOCKET in it. */
+  static async start(command: readonly string[], { cpus, probe = false }: StartOptions = {}): Promise<ServerProcess> {
     const socket = path.join(workFolder, `${sockets++}.sock`);
     const words = command.map((word) => (word === 'SOCKET' ? socket : word));
     const [file, ...args] = cpus === undefined ? words : ['taskset', '-c', cpus, ...words];
     const began = performance.now();
-    const child = spawn(file!, args, { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...env } });
+    const child = spawn(file!, args, { stdio: ['ignore', 'pipe', 'pipe'] });
     const server = new ServerProcess(socket, child);
     while (!(probe ? await connects(socket) : existsSync(socket))) {
       if (child.exitCode !== null) throw new Error(`${words.join(' ')} ended: ${server.output}`);
@@ -83,9 +90,10 @@ function connects(socket: string): Promise<boolean> {
 /** Starts sidecard-nvme. */
 export function startNvme(
   args: readonly string[],
-  options: { cpus?: string; env?: Record<string, string>; probe?: boolean } = {},
+  { nodeFlags, ...options }: StartOptions & { nodeFlags?: readonly string[] } = {},
 ): Promise<ServerProcess> {
-  return ServerProcess.start([daemonBinary, '--socket', 'SOCKET', '--log-level', 'warn', ...args], options);
+  const command = nodeFlags ? [process.execPath, ...nodeFlags, daemonScript] : [daemonBinary];
+  return ServerProcess.start([...command, '--socket', 'SOCKET', '--log-level', 'warn', ...args], options);
 }
 
 export function median(values: readonly number[]): number {

@@ -44,7 +44,7 @@ class Client {
     this.channel = new SocketChannel(native, native.connect(path));
   }
 
-  send(command: number, payload = new Uint8Array(0), fd = -1): void {
+  send(command: number, payload: Uint8Array = new Uint8Array(0), fd = -1): void {
     const bytes = encodeMessage(command, payload, { id: 1 });
     this.#fds.count = fd < 0 ? 0 : 1;
     this.#fds.fds[0] = fd;

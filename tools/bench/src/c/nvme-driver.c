@@ -11,6 +11,8 @@ enum {
   ADMIN_SQ = 0, ADMIN_CQ = PAGE, IO_SQ = 16 * PAGE, IO_CQ = IO_SQ + QUEUE * 64, LISTS = 64 * PAGE,
   DATA = LISTS + DEPTH_MAX * PAGE, RAM = DATA + DEPTH_MAX * SLOT_BYTES
 };
+/* What is read and written of the drive, bytes. */
+enum { SPAN = 256 << 20 };
 static const uint64_t BASE = 0x100000000u;
 
 struct command { uint8_t opcode, flags; uint16_t id; uint32_t nsid, d2, d3; uint64_t meta, prp1, prp2; uint32_t d10, d11, d12, d13, d14, d15; };
@@ -127,6 +129,18 @@ static struct command prepare(int opcode, uint32_t bytes, int slot) {
   return c;
 }
 
+/* Writes the first SPAN bytes once, so that what is timed meets blocks that exist. */
+static void fill(struct queue *io) {
+  struct command c = prepare(1, SLOT_BYTES, 0);
+  for (uint64_t at = 0; at < SPAN; at += SLOT_BYTES) {
+    c.d10 = (uint32_t)(at / 512);
+    submit(io, &c);
+    ring(io->sq_doorbell, io->tail);
+    while (take(io) < 0) ;
+    ring(io->cq_doorbell, io->head);
+  }
+}
+
 /* User and system time of all threads of a process, seconds (proc(5), /proc/pid/stat fields 14 and 15). */
 static double cpu_seconds(const char *pid) {
   char path[64], text[1024], *at;
@@ -171,9 +185,9 @@ int main(int argc, char **argv) {
   struct queue a, io;
   start(&a, &io);
 
-  /* Positions in the first 256 MiB, aligned to the transfer. */
+  fill(&io);
   static struct load l;
-  l = (struct load){ .io = &io, .blocks = (256u << 20) / bytes, .random = 88172645463325252u, .step = bytes / 512 };
+  l = (struct load){ .io = &io, .blocks = SPAN / bytes, .random = 88172645463325252u, .step = bytes / 512 };
   for (int i = 0; i < depth; i++) {
     l.commands[i] = prepare(opcode, bytes, i);
     l.free[l.free_count++] = i;
