@@ -29,7 +29,7 @@ describe('GuestRam', () => {
     const native: Native = new FakeNative();
     const ram = GuestRam.shared(native, { iova: 0x10000, sizeBytes: 8192, fileOffset: 4096 });
     ram.store(0x10010, Uint8Array.of(1, 2, 3));
-    const mapped = new Uint8Array(native.map(ram.fd, 0, 12288) as ArrayBuffer);
+    const mapped = new Uint8Array(native.map(ram.fd, 0, 12288, false) as ArrayBuffer);
     expect([...mapped.subarray(4096 + 16, 4096 + 19)]).toEqual([1, 2, 3]);
     ram.setWord(0x10ffc, 0xffff_fffe);
     expect(ram.word(0x10ffc)).toBe(0xffff_fffe);

@@ -32,6 +32,7 @@ export class QueuePair {
   sqHead = 0;
   readonly #ram: Ram;
   readonly #side: Turning;
+  readonly #forgetHandler: (() => void) | undefined;
   #phase = 1;
   #rung = 0;
   #nextCid = 0;
@@ -48,6 +49,7 @@ export class QueuePair {
     this.vector = options.vector;
     this.sqIova = ram.allocate(this.entries * SQE_BYTES);
     this.cqIova = ram.allocate(this.entries * CQE_BYTES);
+    this.#forgetHandler = this.vector?.handle(() => this.reap());
   }
 
   /** Commands submitted and not completed. */
@@ -101,10 +103,7 @@ export class QueuePair {
   /** The completion of a command, if it has come: as its interrupt says, or by looking. */
   poll(cid: number): NvmeCompletion | null {
     if (this.vector === null) this.reap();
-    else if (this.vector.take() > 0) {
-      this.reap();
-      this.vector.unmask();
-    }
+    else this.vector.serve();
     return this.#waiting.get(cid) ?? null;
   }
 
@@ -119,6 +118,7 @@ export class QueuePair {
 
   /** Gives the memory back. */
   free(): void {
+    this.#forgetHandler?.();
     this.#ram.free(this.sqIova);
     this.#ram.free(this.cqIova);
   }

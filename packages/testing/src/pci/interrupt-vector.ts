@@ -6,6 +6,7 @@ export class InterruptVector {
   readonly number: number;
   readonly #line: InterruptLine;
   readonly #side: Turning;
+  readonly #handlers = new Set<() => void>();
   #pending = 0;
 
   constructor(number: number, line: InterruptLine, side: Turning) {
@@ -29,6 +30,20 @@ export class InterruptVector {
     };
     await until(this.#side, arrived, `interrupt ${this.number}`, timeoutMs);
     this.#pending = 0;
+  }
+
+  /** Has `handler` called whenever `serve` finds that it has arrived: several queues may share a vector. Answers what takes that back. */
+  handle(handler: () => void): () => void {
+    this.#handlers.add(handler);
+    return () => void this.#handlers.delete(handler);
+  }
+
+  /** The interrupt routine: takes it, calls every handler, unmasks. False when it had not arrived. */
+  serve(): boolean {
+    if (this.take() === 0) return false;
+    for (const handler of this.#handlers) handler();
+    this.unmask();
+    return true;
   }
 
   /** INTx: says that it has been served. */
