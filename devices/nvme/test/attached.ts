@@ -25,6 +25,7 @@ export class Attached {
   readonly driver: NvmeDriver;
   readonly queues: QueuePair[] = [];
   readonly options: AttachOptions;
+  #closed = false;
 
   private constructor(daemon: NvmeDaemon, options: AttachOptions) {
     const native = loadNative();
@@ -59,6 +60,8 @@ export class Attached {
 
   /** Hangs up, as a virtual machine that is killed. */
   close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
     this.port.close();
     this.ram.close();
   }

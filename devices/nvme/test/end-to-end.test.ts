@@ -1,5 +1,5 @@
 import { existsSync, readFileSync } from 'node:fs';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { Attached, type AttachOptions } from './attached.ts';
 import { NvmeDaemon } from './daemon.ts';
 import { generator } from './test-drive.ts';
@@ -60,6 +60,16 @@ class Workload {
   }
 }
 
+const guests: Attached[] = [];
+afterEach(() => {
+  for (const guest of guests.splice(0)) guest.close();
+});
+async function attach(daemon: NvmeDaemon, options: AttachOptions): Promise<Attached> {
+  const guest = await Attached.to(daemon, options);
+  guests.push(guest);
+  return guest;
+}
+
 const ways: AttachOptions[] = [
   { memory: 'mapped', doorbells: 'trapped', interrupts: 'msix' },
   { memory: 'mapped', doorbells: 'trapped', interrupts: 'msi' },
@@ -79,15 +89,14 @@ describe('a daemon with an image file', () => {
   afterAll(() => daemon.remove());
 
   test('is a disk of the right size', async () => {
-    const guest = await Attached.to(daemon, ways[0]!);
+    const guest = await attach(daemon, ways[0]!);
     const namespace = await guest.driver.identifyNamespace(1);
     expect(namespace).toMatchObject({ sizeBlocks: DISK_BYTES / BLOCK, blockBytes: BLOCK });
     expect((await guest.driver.identifyController()).model).not.toBe('');
-    guest.close();
   });
 
   test.each(ways)('keeps random data: $memory memory, $doorbells doorbells, $interrupts', async (options) => {
-    const guest = await Attached.to(daemon, options);
+    const guest = await attach(daemon, options);
     await work.check(guest);
     // Eight at a time, on two queues, each on an eighth of the disk.
     const share = DISK_BYTES / BLOCK / 8;
@@ -95,13 +104,12 @@ describe('a daemon with an image file', () => {
     await Promise.all(workers);
     await guest.start();
     await work.check(guest);
-    guest.close();
   });
 
   test('a guest that is killed with commands in flight leaves nothing behind, and the next one goes on', async () => {
     const before = await atRest(daemon);
     for (const options of ways) {
-      const guest = await Attached.to(daemon, options);
+      const guest = await attach(daemon, options);
       const [queue] = guest.queues;
       for (let i = 0; i < 10; i++) {
         queue!.push({ opcode: 2, nsid: 1, prp1: guest.ram.allocate(4096), cdw10: i, cdw12: 7 });
@@ -110,13 +118,12 @@ describe('a daemon with an image file', () => {
       guest.close();
     }
     expect(await atRest(daemon, before)).toEqual(before);
-    const guest = await Attached.to(daemon, ways[0]!);
+    const guest = await attach(daemon, ways[0]!);
     await work.check(guest);
-    guest.close();
   });
 
   test('memory unmapped under its queues and then a doorbell: a failed controller, which a reset brings back', async () => {
-    const guest = await Attached.to(daemon, ways[0]!);
+    const guest = await attach(daemon, ways[0]!);
     const { driver, port, ram } = guest;
     port.client.unmapRam(ram);
     driver.trapped.tail(1, 1);
@@ -126,7 +133,6 @@ describe('a daemon with an image file', () => {
     port.client.mapRam(ram);
     await guest.start();
     await work.check(guest);
-    guest.close();
   });
 
   test('SIGTERM flushes, removes the socket, and the image holds every byte', async () => {
@@ -154,14 +160,13 @@ describe('a daemon whose doorbells are mapped', () => {
     { memory: 'mapped', doorbells: 'trapped', interrupts: 'polled' },
   ])('keeps random data: $memory memory, $doorbells doorbells, $interrupts', async (options) => {
     const work = new Workload(7);
-    const guest = await Attached.to(daemon, options);
+    const guest = await attach(daemon, options);
     const share = DISK_BYTES / BLOCK / 4;
     await guest.driver.writeZeroes(guest.queues[0]!, 1, 0, DISK_BYTES / 2, { blockBytes: BLOCK });
     await guest.driver.writeZeroes(guest.queues[0]!, 1, DISK_BYTES / 2 / BLOCK, DISK_BYTES / 2, { blockBytes: BLOCK });
     const workers = Array.from({ length: 4 }, (_, n) => work.run(guest, n % 2, n * share, (n + 1) * share, 40));
     await Promise.all(workers);
     await work.check(guest);
-    guest.close();
   });
 });
 
