@@ -1,7 +1,7 @@
 // Builds the addon with AddressSanitizer beside the ordinary one, and runs a command with it:
 //   node packages/native/build-asan.mjs node_modules/.bin/vitest run packages/native
 import { execFileSync, spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -23,8 +23,9 @@ const flags = [
   '-fno-omit-frame-pointer',
   '-fsanitize=address,undefined',
 ];
+const sources = readdirSync(resolve(here, 'src/c')).filter((name) => name.endsWith('.c')).map((name) => resolve(here, 'src/c', name));
 const defines = ['-DNAPI_VERSION=9', '-D_GNU_SOURCE', `-I${headers}`];
-execFileSync('gcc', [...flags, ...defines, resolve(here, 'src/native.c'), '-o', addon], { stdio: 'inherit' });
+execFileSync('gcc', [...flags, ...defines, ...sources, '-o', addon], { stdio: 'inherit' });
 
 const library = (name) => execFileSync('gcc', [`-print-file-name=${name}`], { encoding: 'utf8' }).trim();
 const env = {

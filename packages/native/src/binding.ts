@@ -2,14 +2,14 @@ import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
 import type { Native } from './native.ts';
 
-/** Calls of native.c that the interface has as they are: a number in, a number out. */
+/** Calls of the addon that the interface has as they are: a number in, a number out. */
 type Direct = Omit<
   Native,
   'socketPair' | 'lockRange' | 'testRange' | 'map' | 'mapping' | 'pin' | 'openRing' | 'watch' | 'faultCount'
 >;
 
 declare const opened: unique symbol;
-/** A watch_t of native.c. */
+/** A watch_t of c/watch.c. */
 export type WatchPointer = { readonly [opened]: true };
 
 export const WatchAction = { start: 0, stop: 1, ref: 2, unref: 3, close: 4 } as const;
@@ -17,7 +17,7 @@ export const WatchAction = { start: 0, stop: 1, ref: 2, unref: 3, close: 4 } as 
 /** Columns of what ringOpen answers in its last argument; the indices are those of words in the buffer that it returns. */
 export const RingWord = { id: 0, eventFd: 1, headIndex: 2, tailIndex: 3, flagsIndex: 4, columns: 5 } as const;
 
-/** What native.c exports. Nothing in it throws; errors are negative errno numbers. */
+/** What the addon exports. Nothing in it throws; errors are negative errno numbers. */
 export interface Binding extends Direct {
   socketPair(out: Int32Array): number;
   lockRange(fd: number, type: number, start: number, length: number, test: boolean): number;

@@ -3,7 +3,7 @@ export const PoolWord = { head: 0, tail: 1, flags: 2, count: 3 } as const;
 
 /**
  * The request table of a ring: one array per field, one row per slot, in one buffer that C reads in place.
- * The order is that of ring_columns in native.c.
+ * The order is that of ring_columns in c/ring.c.
  */
 export class RingColumns {
   readonly entries: number;

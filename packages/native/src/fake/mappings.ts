@@ -13,7 +13,7 @@ export interface FakeMapping {
   faulted: boolean;
 }
 
-/** Handles to memory, as the table in native.c. */
+/** Handles to memory, as c/mapping-table.c. */
 export class MappingTable {
   readonly #mappings = new Map<number, FakeMapping>();
   readonly faultCount = new Uint32Array(1);
