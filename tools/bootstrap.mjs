@@ -41,7 +41,7 @@ function install() {
   writeFileSync(stamp, lock);
 }
 
-/** Turbo keeps the addon until its C changes; tsc -b knows by itself what is stale. */
+/** Nothing is cached by turbo: it would restore the addon in place, under daemons that run. Both tasks know what is stale. */
 function build() {
   const started = Date.now();
   run('turbo', ['run', 'addon', '//#compile', '--continue', '--output-logs=errors-only', '--no-update-notifier'], true);

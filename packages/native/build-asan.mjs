@@ -1,12 +1,11 @@
 // Builds the addon with AddressSanitizer beside the ordinary one, and runs a command with it:
 //   node packages/native/build-asan.mjs node_modules/.bin/vitest run packages/native
 import { execFileSync, spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, renameSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const here = dirname(fileURLToPath(import.meta.url));
-// Not in build/: node-gyp empties that folder whenever the ordinary addon is built.
 const addon = resolve(here, '.cache/asan/sidecard_native.node');
 const nodeDir = resolve(dirname(process.execPath), '..');
 const headers = [resolve(nodeDir, 'include/node'), '/usr/include/node'].find((dir) => existsSync(`${dir}/node_api.h`));
@@ -23,9 +22,14 @@ const flags = [
   '-fno-omit-frame-pointer',
   '-fsanitize=address,undefined',
 ];
-const sources = readdirSync(resolve(here, 'src/c')).filter((name) => name.endsWith('.c')).map((name) => resolve(here, 'src/c', name));
+const sources = readdirSync(resolve(here, 'src/c'))
+  .filter((name) => name.endsWith('.c'))
+  .map((name) => resolve(here, 'src/c', name));
+// Aside first: a run with the one from before may be under way.
+const aside = `${addon}.${process.pid}`;
 const defines = ['-DNAPI_VERSION=9', '-D_GNU_SOURCE', `-I${headers}`];
-execFileSync('gcc', [...flags, ...defines, ...sources, '-o', addon], { stdio: 'inherit' });
+execFileSync('gcc', [...flags, ...defines, ...sources, '-o', aside], { stdio: 'inherit' });
+renameSync(aside, addon);
 
 const library = (name) => execFileSync('gcc', [`-print-file-name=${name}`], { encoding: 'utf8' }).trim();
 const env = {
