@@ -21,9 +21,12 @@ napi_value outcome(napi_env env, int64_t result) {
 }
 
 int32_t int_of(napi_env env, napi_value value) {
-  int32_t result = -1;
-  napi_get_value_int32(env, value, &result);
-  return result;
+  double d = -1;
+  napi_get_value_double(env, value, &d);
+  if (!(d >= INT32_MIN && d <= INT32_MAX)) return -1;
+  /* Not napi_get_value_int32: it makes 0 of NaN, and 0 is somebody's fd. */
+  int32_t result = (int32_t)d;
+  return result == d ? result : -1;
 }
 
 bool double_to_size(double value, uint64_t *size) {
@@ -50,8 +53,10 @@ bool path_of(napi_env env, napi_value value, char *path, size_t room) {
   return strlen(path) == length;
 }
 
-bool elements_of(napi_env env, napi_value value, void **data, size_t *length) {
+bool elements_of(napi_env env, napi_value value, napi_typedarray_type type, void **data, size_t *length) {
+  napi_typedarray_type found;
+  if (napi_get_typedarray_info(env, value, &found, length, data, NULL, NULL) == napi_ok && found == type) return true;
   *data = NULL;
   *length = 0;
-  return napi_get_typedarray_info(env, value, NULL, length, data, NULL, NULL) == napi_ok;
+  return false;
 }

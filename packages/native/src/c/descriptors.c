@@ -62,7 +62,7 @@ static napi_value fd_info(napi_env env, napi_callback_info info) {
   int fd = int_of(env, argv[0]);
   void *data;
   size_t length;
-  if (!elements_of(env, argv[1], &data, &length) || length < 8) return integer(env, -EINVAL);
+  if (!elements_of(env, argv[1], napi_float64_array, &data, &length) || length < 8) return integer(env, -EINVAL);
   struct stat status;
   if (fstat(fd, &status) < 0) return integer(env, -errno);
   double *out = data;

@@ -36,7 +36,7 @@ static napi_value direct_alignment(napi_env env, napi_callback_info info) {
   ARGUMENTS(2);
   void *data;
   size_t length;
-  if (!elements_of(env, argv[1], &data, &length) || length < 2) return integer(env, -EINVAL);
+  if (!elements_of(env, argv[1], napi_float64_array, &data, &length) || length < 2) return integer(env, -EINVAL);
   struct statx status;
   if (statx(int_of(env, argv[0]), "", AT_EMPTY_PATH, STATX_DIOALIGN, &status) < 0) return integer(env, -errno);
   if (!(status.stx_mask & STATX_DIOALIGN) || status.stx_dio_offset_align == 0) return integer(env, -EOPNOTSUPP);

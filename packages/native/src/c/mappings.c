@@ -64,7 +64,7 @@ static napi_value mapping_handle(napi_env env, napi_callback_info info) {
   ARGUMENTS(1);
   void *data;
   size_t length;
-  elements_of(env, argv[0], &data, &length);
+  elements_of(env, argv[0], napi_uint8_array, &data, &length);
   mapping_t *m = mapping_by_address(data);
   return integer(env, m == NULL ? -ENOENT : atomic_load(&m->handle));
 }
@@ -96,7 +96,7 @@ static napi_value pin(napi_env env, napi_callback_info info) {
   ARGUMENTS(1);
   void *data;
   size_t length;
-  if (!elements_of(env, argv[0], &data, &length) || length == 0) return integer(env, -EINVAL);
+  if (!elements_of(env, argv[0], napi_uint8_array, &data, &length) || length == 0) return integer(env, -EINVAL);
   if (mapping_by_address(data) != NULL) return integer(env, -EEXIST);
   mapping_t *m = mapping_claim();
   if (m == NULL) return integer(env, -ENOMEM);

@@ -24,15 +24,15 @@ napi_value number(napi_env env, double value);
 /* What a system call returned: itself, or the negative errno. */
 napi_value outcome(napi_env env, int64_t result);
 
-/* -1 for anything that is not a number: as an fd it gives EBADF. */
+/* -1 for anything that is not such an integer: as an fd it gives EBADF. */
 int32_t int_of(napi_env env, napi_value value);
 /* A non-negative integer that a double holds exactly. */
 bool double_to_size(double value, uint64_t *size);
 bool size_of(napi_env env, napi_value value, uint64_t *size);
 bool bool_of(napi_env env, napi_value value);
 bool path_of(napi_env env, napi_value value, char *path, size_t room);
-/* Elements of a typed array; false (and no elements) for null. */
-bool elements_of(napi_env env, napi_value value, void **data, size_t *length);
+/* Elements of a typed array of this type; false (and no elements) for anything else, such as null. */
+bool elements_of(napi_env env, napi_value value, napi_typedarray_type type, void **data, size_t *length);
 
 /* What a chapter gives to JavaScript; the last row's name is NULL. */
 typedef struct {

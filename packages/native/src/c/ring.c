@@ -154,7 +154,7 @@ static napi_value ring_open(napi_env env, napi_callback_info info) {
   size_t size, out_length;
   if (entries < 1 || entries > 32768 || max_segments < 1 || max_segments > 1024) return integer(env, -EINVAL);
   if (napi_get_arraybuffer_info(env, argv[2], &data, &size) != napi_ok) return integer(env, -EINVAL);
-  if (!elements_of(env, argv[4], &out, &out_length) || out_length < 5) return integer(env, -EINVAL);
+  if (!elements_of(env, argv[4], napi_int32_array, &out, &out_length) || out_length < 5) return integer(env, -EINVAL);
   ring_t *ring = calloc(1, sizeof(*ring));
   if (ring == NULL) return integer(env, -ENOMEM);
   *ring = (ring_t){.env = env, .fd = -1, .event_fd = -1, .entries = (uint32_t)entries, .max_segments = (uint32_t)max_segments};

@@ -57,7 +57,7 @@ static napi_value socket_pair(napi_env env, napi_callback_info info) {
   ARGUMENTS(1);
   void *out;
   size_t length;
-  if (!elements_of(env, argv[0], &out, &length) || length < 2) return integer(env, -EINVAL);
+  if (!elements_of(env, argv[0], napi_int32_array, &out, &length) || length < 2) return integer(env, -EINVAL);
   return outcome(env, socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, out));
 }
 
@@ -79,7 +79,8 @@ static napi_value receive(napi_env env, napi_callback_info info) {
   void *data, *fd_list;
   size_t room, fd_room;
   uint64_t offset, length;
-  if (!elements_of(env, argv[1], &data, &room) || !elements_of(env, argv[4], &fd_list, &fd_room)) return integer(env, -EINVAL);
+  if (!elements_of(env, argv[1], napi_uint8_array, &data, &room)) return integer(env, -EINVAL);
+  if (!elements_of(env, argv[4], napi_int32_array, &fd_list, &fd_room)) return integer(env, -EINVAL);
   if (!size_of(env, argv[2], &offset) || !size_of(env, argv[3], &length)) return integer(env, -EINVAL);
   if (fd_room < 1 || length == 0 || offset > room || length > room - offset) return integer(env, -EINVAL);
 
@@ -120,13 +121,15 @@ static napi_value send_to(napi_env env, napi_callback_info info) {
   void *data, *fd_list;
   size_t room, fd_room;
   uint64_t offset, length;
-  if (!elements_of(env, argv[1], &data, &room)) return integer(env, -EINVAL);
+  if (!elements_of(env, argv[1], napi_uint8_array, &data, &room)) return integer(env, -EINVAL);
   if (!size_of(env, argv[2], &offset) || !size_of(env, argv[3], &length)) return integer(env, -EINVAL);
   if (length == 0 || offset > room || length > room - offset) return integer(env, -EINVAL);
   int fd = int_of(env, argv[0]);
   char *from = (char *)data + offset;
 
-  elements_of(env, argv[4], &fd_list, &fd_room);
+  napi_valuetype type = napi_null;
+  if (!elements_of(env, argv[4], napi_int32_array, &fd_list, &fd_room)) napi_typeof(env, argv[4], &type);
+  if (type == napi_object) return integer(env, -EINVAL);
   int32_t *fds = fd_list;
   if (fd_room == 0 || fds[0] == 0) return outcome(env, send(fd, from, length, MSG_DONTWAIT | MSG_NOSIGNAL));
   if (fds[0] < 0 || fds[0] > MOST_FDS || (size_t)fds[0] > fd_room - 1) return integer(env, -EINVAL);
