@@ -12,7 +12,8 @@ export class KernelRing extends RingColumns implements Ring {
   readonly eventFd: number;
   inFlight = 0;
   readonly #binding: Binding;
-  readonly #id: number;
+  /** -1 once closed: the number is another ring's then. */
+  #id: number;
   /** The kernel's completion ring; in a ring of threads the pool's words, so that poll has one shape. */
   readonly #words: Int32Array;
   readonly #head: number;
@@ -62,6 +63,7 @@ export class KernelRing extends RingColumns implements Ring {
 
   close(): void {
     this.#binding.ringClose(this.#id);
+    this.#id = -1;
     this.inFlight = 0;
   }
 

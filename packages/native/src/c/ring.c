@@ -7,7 +7,11 @@
 
 #define RINGS 256
 
-static ring_t *rings[RINGS];
+/* Rings of all threads. A thread looks at a row only when it names its own environment, so nobody else can free it. */
+static struct {
+  _Atomic(napi_env) env;
+  ring_t *ring;
+} rings[RINGS];
 static pthread_mutex_t rings_lock = PTHREAD_MUTEX_INITIALIZER;
 
 static void ignore_finalize(napi_env env, void *data, void *hint) {
@@ -19,7 +23,7 @@ static void ignore_finalize(napi_env env, void *data, void *hint) {
 static ring_t *ring_of(napi_env env, napi_value value) {
   uint32_t id = RINGS;
   napi_get_value_uint32(env, value, &id);
-  return id < RINGS && rings[id] != NULL && rings[id]->env == env ? rings[id] : NULL;
+  return id < RINGS && atomic_load_explicit(&rings[id].env, memory_order_relaxed) == env ? rings[id].ring : NULL;
 }
 
 /* ringSubmit(id, count): 0 | -errno; nothing is submitted when a slot of the queue is not free */
@@ -81,7 +85,9 @@ static void ring_free(ring_t *ring) {
   if (ring->event_fd >= 0) close(ring->event_fd);
   pthread_mutex_lock(&rings_lock);
   for (int i = 0; i < RINGS; i++) {
-    if (rings[i] == ring) rings[i] = NULL;
+    if (rings[i].ring != ring) continue;
+    rings[i].ring = NULL;
+    rings[i].env = NULL;
   }
   pthread_mutex_unlock(&rings_lock);
   free(ring->requests);
@@ -134,8 +140,9 @@ static int ring_register(ring_t *ring) {
   int id = -EMFILE;
   pthread_mutex_lock(&rings_lock);
   for (int i = 0; i < RINGS && id < 0; i++) {
-    if (rings[i] != NULL) continue;
-    rings[i] = ring;
+    if (rings[i].ring != NULL) continue;
+    rings[i].ring = ring;
+    rings[i].env = ring->env;
     id = i;
   }
   pthread_mutex_unlock(&rings_lock);
