@@ -42,7 +42,7 @@ static void ring_notify(ring_t *ring) {
 /* With the lock held. */
 static void pool_complete(ring_t *ring, uint32_t slot, int64_t result) {
   uint32_t tail = atomic_load(&ring->pool_words[POOL_TAIL]);
-  ring->done[tail % ring->entries] = (completion_t){(int32_t)slot, (int32_t)result};
+  ring->done[tail & ring->pool_mask] = (completion_t){(int32_t)slot, (int32_t)result};
   atomic_store(&ring->pool_words[POOL_TAIL], tail + 1);
 }
 
@@ -56,7 +56,7 @@ static void *pool_thread(void *argument) {
       ring->idle--;
     }
     if (ring->waiting_head == ring->waiting_tail) break;
-    uint32_t slot = (uint32_t)ring->waiting[ring->waiting_head++ % ring->entries];
+    uint32_t slot = (uint32_t)ring->waiting[ring->waiting_head++ & ring->pool_mask];
     pthread_mutex_unlock(&ring->lock);
     int64_t result = request_run(ring, slot);
     pthread_mutex_lock(&ring->lock);
@@ -91,7 +91,7 @@ void pool_submit(ring_t *ring, uint32_t slot) {
     failed = true;
     pool_complete(ring, slot, ring->requests[slot].error ? ring->requests[slot].error : -EAGAIN);
   } else {
-    ring->waiting[ring->waiting_tail++ % ring->entries] = (int32_t)slot;
+    ring->waiting[ring->waiting_tail++ & ring->pool_mask] = (int32_t)slot;
     pthread_cond_signal(&ring->work);
   }
   pthread_mutex_unlock(&ring->lock);
@@ -103,7 +103,7 @@ uint32_t pool_take(ring_t *ring, uint32_t count) {
   uint32_t head = atomic_load(&ring->pool_words[POOL_HEAD]);
   uint32_t tail = atomic_load(&ring->pool_words[POOL_TAIL]);
   for (; head != tail && count < ring->entries; head++, count++) {
-    completion_t *done = &ring->done[head % ring->entries];
+    completion_t *done = &ring->done[head & ring->pool_mask];
     out[2 * count] = done->slot;
     out[2 * count + 1] = done->result;
     request_release(ring, (uint32_t)done->slot);

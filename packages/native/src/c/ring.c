@@ -104,15 +104,18 @@ static void ring_cleanup(void *argument) {
   ring_free(argument);
 }
 
-static bool ring_allocate(ring_t *ring) {
+/* 0 | -errno */
+static int ring_allocate(ring_t *ring) {
   size_t entries = ring->entries, segments = entries * ring->max_segments;
+  while (ring->pool_mask + 1 < entries) ring->pool_mask = 2 * ring->pool_mask + 1;
   ring->requests = calloc(entries, sizeof(*ring->requests));
   ring->vectors = calloc(segments, sizeof(*ring->vectors));
   ring->held = calloc(segments, sizeof(*ring->held));
-  ring->waiting = calloc(entries, sizeof(*ring->waiting));
-  ring->done = calloc(entries, sizeof(*ring->done));
+  ring->waiting = calloc(ring->pool_mask + 1, sizeof(*ring->waiting));
+  ring->done = calloc(ring->pool_mask + 1, sizeof(*ring->done));
+  if (!ring->requests || !ring->vectors || !ring->held || !ring->waiting || !ring->done) return -ENOMEM;
   ring->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-  return ring->requests && ring->vectors && ring->held && ring->waiting && ring->done && ring->event_fd >= 0;
+  return ring->event_fd < 0 ? -errno : 0;
 }
 
 /* The order is RingColumns' in ring-columns.ts. False when the buffer is too small. */
@@ -169,12 +172,13 @@ static napi_value ring_open(napi_env env, napi_callback_info info) {
   pthread_cond_init(&ring->work, NULL);
 
   int32_t *words = out;
-  bool usable = ring_columns(ring, data, size) && ring_allocate(ring);
-  words[0] = usable ? ring_register(ring) : -ENOMEM;
-  if (words[0] < 0) {
+  int error = ring_columns(ring, data, size) ? ring_allocate(ring) : -EINVAL;
+  int id = error ? error : ring_register(ring);
+  if (id < 0) {
     ring_free(ring);
-    return integer(env, words[0]);
+    return integer(env, id);
   }
+  words[0] = id;
   ring->cq_flags = ring->pool_words + POOL_FLAGS;
   napi_value buffer;
   napi_get_null(env, &buffer);

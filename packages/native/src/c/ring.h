@@ -61,8 +61,9 @@ typedef struct {
   pthread_cond_t work;
   pthread_t threads[POOL_THREADS];
   uint32_t thread_count, idle, waiting_head, waiting_tail;
-  int32_t *waiting;       /* slots, a ring of `entries` */
-  completion_t *done;     /* a ring of `entries`: a slot is in it once at most, so it never overflows */
+  uint32_t pool_mask; /* of the two rings below: a power of two less 1, so that nothing jumps when the counters wrap */
+  int32_t *waiting;   /* slots, a ring */
+  completion_t *done; /* a ring: a slot is in it once at most, so it never overflows */
   bool stopping;
 } ring_t;
 
