@@ -77,11 +77,14 @@ export interface Native {
    * see `faulted`. Storing to a mapping that is not writable ends the process. Throws where the runtime refuses external buffers.
    */
   map(fd: number, offset: number, length: number, writable: boolean): ArrayBuffer | number;
-  /** Detaches the buffer (all views of it become empty), then unmaps. -EBUSY while a ring has requests in flight on it; 0 when done before. */
+  /** Detaches the buffer (all views of it become empty), then unmaps. -EBUSY while a ring has requests in flight on it, or a call of another thread; 0 when done before. */
   unmap(buffer: ArrayBuffer): number;
   /** The handle of a mapped or pinned buffer; -ENOENT. Not for hot paths. */
   mapping(buffer: ArrayBuffer | SharedArrayBuffer): number;
-  /** Gives ordinary memory a handle and keeps it alive. Do not transfer the buffer meanwhile. -EEXIST when it has one. Throws for a resizable one. */
+  /**
+   * Gives ordinary memory a handle and keeps it alive. Do not transfer the buffer meanwhile. -EEXIST when it has one. Throws for a resizable one.
+   * The handle is this thread's: to others it is -EFAULT, and each pins a SharedArrayBuffer for itself. (A handle of `map` is any thread's.)
+   */
   pin(buffer: ArrayBuffer | SharedArrayBuffer): number;
   /** -EBUSY while in flight, -EINVAL. */
   unpin(handle: number): number;

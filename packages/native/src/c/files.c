@@ -57,11 +57,18 @@ static napi_value transfer(napi_env env, napi_callback_info info, bool writing) 
   uint64_t offset, length, position;
   if (!size_of(env, argv[2], &offset) || !size_of(env, argv[3], &length)) return integer(env, -EFAULT);
   if (!size_of(env, argv[4], &position)) return integer(env, -EINVAL);
-  mapping_t *m = mapping_of(int_of(env, argv[1]));
-  void *address = m == NULL ? NULL : mapping_address(m, offset, length);
-  if (address == NULL) return integer(env, -EFAULT);
+  mapping_t *m = mapping_get(env, int_of(env, argv[1]));
+  if (m == NULL) return integer(env, -EFAULT);
   int fd = int_of(env, argv[0]);
-  return outcome(env, writing ? pwrite(fd, address, length, (off_t)position) : pread(fd, address, length, (off_t)position));
+  void *address = mapping_address(m, offset, length);
+  ssize_t result = -1;
+  errno = EFAULT;
+  if (address != NULL && writing) result = pwrite(fd, address, length, (off_t)position);
+  else if (address != NULL) result = pread(fd, address, length, (off_t)position);
+  int error = errno;
+  mapping_put(m);
+  errno = error;
+  return outcome(env, result);
 }
 
 static napi_value pread_file(napi_env env, napi_callback_info info) { return transfer(env, info, false); }

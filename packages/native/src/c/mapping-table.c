@@ -46,11 +46,11 @@ int32_t mapping_publish(mapping_t *m, enum mapping_kind kind, void *base, uint64
 void mapping_free(mapping_t *m) {
   void *base = (void *)atomic_load(&m->base);
   uint64_t length = atomic_load(&m->length);
-  /* The guard goes first: whatever is mapped there next is not ours to patch. */
+  /* The guard and the range go first: whatever is mapped there next is not this row's to patch. */
   atomic_store(&m->guarded, false);
-  if (m->kind == MAPPED) munmap(base, length);
   atomic_store(&m->base, 0);
   atomic_store(&m->length, 0);
+  if (m->kind == MAPPED) munmap(base, length);
   mapping_unclaim(m);
 }
 
@@ -70,27 +70,41 @@ void mapping_put(mapping_t *m) {
   if (atomic_fetch_sub(&m->in_flight, 1) == 1 && atomic_exchange(&m->orphaned, false)) mapping_free(m);
 }
 
-/* A request takes the mapping before it looks whether it is still there, unmap does it the other way round. */
-mapping_t *mapping_get(int32_t handle) {
+/* Pinned memory ends with its environment, whatever another thread has in flight: so no other may have any. */
+static bool usable_in(mapping_t *m, napi_env env) { return m->kind == MAPPED || m->env == env; }
+
+/* Takes the row before it looks what is there: from then on it cannot be retired. */
+mapping_t *mapping_get(napi_env env, int32_t handle) {
   if (handle <= 0) return NULL;
   mapping_t *m = &mappings[handle & (MAPPINGS - 1)];
-  atomic_fetch_add(&m->in_flight, 1);
-  if (atomic_load(&m->handle) == handle) return m;
+  bool open = atomic_fetch_add(&m->in_flight, 1) >= 0;
+  if (open && atomic_load(&m->handle) == handle && usable_in(m, env)) return m;
   mapping_put(m);
   return NULL;
 }
 
-bool mapping_retire(mapping_t *m, int32_t handle) {
+/* Far below zero, so that a thread that comes meanwhile does not find the row open. */
+#define RETIRING (INT32_MIN / 2)
+
+bool mapping_retire(mapping_t *m) {
+  int32_t none = 0;
+  if (!atomic_compare_exchange_strong(&m->in_flight, &none, RETIRING)) return false;
   atomic_store(&m->handle, 0);
-  if (atomic_load(&m->in_flight) == 0) return true;
-  atomic_store(&m->handle, handle);
-  return false;
+  atomic_fetch_sub(&m->in_flight, RETIRING);
+  return true;
 }
 
-mapping_t *mapping_by_address(const void *base) {
+void mapping_orphan(mapping_t *m) {
+  atomic_store(&m->handle, 0);
+  atomic_store(&m->orphaned, true);
+  if (atomic_load(&m->in_flight) == 0 && atomic_exchange(&m->orphaned, false)) mapping_free(m);
+}
+
+mapping_t *mapping_by_address(napi_env env, const void *base) {
   int32_t used = atomic_load(&mappings_used);
   for (int32_t i = 0; i < used && base != NULL; i++) {
-    if (atomic_load(&mappings[i].handle) != 0 && atomic_load(&mappings[i].base) == (uintptr_t)base) return &mappings[i];
+    mapping_t *m = &mappings[i];
+    if (atomic_load(&m->handle) != 0 && atomic_load(&m->base) == (uintptr_t)base && usable_in(m, env)) return m;
   }
   return NULL;
 }

@@ -22,7 +22,7 @@ typedef struct {
   _Atomic uintptr_t base;
   _Atomic uint64_t length;
   _Atomic uint32_t faulted;
-  _Atomic int32_t in_flight; /* requests of rings that refer to it */
+  _Atomic int32_t in_flight; /* requests and calls under way that refer to it */
   _Atomic bool guarded;
   _Atomic bool orphaned; /* its ArrayBuffer is gone, the last request in flight unmaps it */
   bool writable;
@@ -43,15 +43,18 @@ mapping_t *mapping_claim(void);
 void mapping_unclaim(mapping_t *m);
 /* Answers the handle. */
 int32_t mapping_publish(mapping_t *m, enum mapping_kind kind, void *base, uint64_t length);
-/* Makes the handle invalid. False when requests in flight still refer to it. */
-bool mapping_retire(mapping_t *m, int32_t handle);
+/* Makes the handle invalid. False when something in flight still refers to it. */
+bool mapping_retire(mapping_t *m);
+/* Makes the handle invalid; whatever is last in flight frees the row. */
+void mapping_orphan(mapping_t *m);
 /* Unmaps, and gives the row back; the caller has already made the handle invalid. */
 void mapping_free(mapping_t *m);
 
+/* To look at the row: its memory may be unmapped by another thread at any time. */
 mapping_t *mapping_of(int32_t handle);
-mapping_t *mapping_by_address(const void *base);
-/* For a request: the row stays until mapping_put. */
-mapping_t *mapping_get(int32_t handle);
+mapping_t *mapping_by_address(napi_env env, const void *base);
+/* To use the memory: it stays until mapping_put. */
+mapping_t *mapping_get(napi_env env, int32_t handle);
 void mapping_put(mapping_t *m);
 /* NULL: out of bounds. */
 void *mapping_address(mapping_t *m, uint64_t offset, uint64_t length);

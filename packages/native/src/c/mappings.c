@@ -15,9 +15,7 @@ static void finalize_map(napi_env env, void *data, void *hint) {
   int32_t handle = (int32_t)(intptr_t)hint;
   mapping_t *m = mapping_of(handle);
   if (m == NULL) return;
-  atomic_store(&m->handle, 0);
-  atomic_store(&m->orphaned, true);
-  if (atomic_load(&m->in_flight) == 0 && atomic_exchange(&m->orphaned, false)) mapping_free(m);
+  mapping_orphan(m);
 }
 
 static uint64_t page_size_of(int fd) {
@@ -36,6 +34,7 @@ static napi_value map(napi_env env, napi_callback_info info) {
 
   mapping_t *m = mapping_claim();
   if (m == NULL) return integer(env, -ENOMEM);
+  m->env = env;
   m->writable = bool_of(env, argv[3]);
   m->page_size = page_size_of(fd);
   void *base = mmap(NULL, length, PROT_READ | (m->writable ? PROT_WRITE : 0), MAP_SHARED, fd, (off_t)offset);
@@ -48,12 +47,11 @@ static napi_value map(napi_env env, napi_callback_info info) {
   napi_value buffer;
   napi_status status = napi_create_external_arraybuffer(env, base, length, finalize_map, (void *)(intptr_t)handle, &buffer);
   if (status != napi_ok) {
-    if (mapping_retire(m, handle)) mapping_free(m);
+    mapping_orphan(m);
     napi_value pending;
     napi_get_and_clear_last_exception(env, &pending);
     return integer(env, -EOPNOTSUPP);
   }
-  m->env = env;
   /* Held until unmap: a handle alone must keep its memory, or I/O would depend on the garbage collector. */
   napi_create_reference(env, buffer, 1, &m->buffer);
   return buffer;
@@ -65,7 +63,7 @@ static napi_value mapping_handle(napi_env env, napi_callback_info info) {
   void *data;
   size_t length;
   elements_of(env, argv[0], napi_uint8_array, &data, &length);
-  mapping_t *m = mapping_by_address(data);
+  mapping_t *m = mapping_by_address(env, data);
   return integer(env, m == NULL ? -ENOENT : atomic_load(&m->handle));
 }
 
@@ -78,10 +76,10 @@ static napi_value unmap(napi_env env, napi_callback_info info) {
   bool detached = false;
   napi_is_detached_arraybuffer(env, argv[0], &detached);
   if (detached) return integer(env, 0);
-  mapping_t *m = mapping_by_address(data);
+  mapping_t *m = mapping_by_address(env, data);
   if (m == NULL || m->kind != MAPPED || m->env != env) return integer(env, -EINVAL);
   int32_t handle = atomic_load(&m->handle);
-  if (!mapping_retire(m, handle)) return integer(env, -EBUSY);
+  if (!mapping_retire(m)) return integer(env, -EBUSY);
   if (napi_detach_arraybuffer(env, argv[0]) != napi_ok) {
     atomic_store(&m->handle, handle);
     return integer(env, -EINVAL);
@@ -97,7 +95,7 @@ static napi_value pin(napi_env env, napi_callback_info info) {
   void *data;
   size_t length;
   if (!elements_of(env, argv[0], napi_uint8_array, &data, &length) || length == 0) return integer(env, -EINVAL);
-  if (mapping_by_address(data) != NULL) return integer(env, -EEXIST);
+  if (mapping_by_address(env, data) != NULL) return integer(env, -EEXIST);
   mapping_t *m = mapping_claim();
   if (m == NULL) return integer(env, -ENOMEM);
   m->env = env;
@@ -112,7 +110,7 @@ static napi_value unpin(napi_env env, napi_callback_info info) {
   int32_t handle = int_of(env, argv[0]);
   mapping_t *m = mapping_of(handle);
   if (m == NULL || m->kind != PINNED || m->env != env) return integer(env, -EINVAL);
-  if (!mapping_retire(m, handle)) return integer(env, -EBUSY);
+  if (!mapping_retire(m)) return integer(env, -EBUSY);
   napi_delete_reference(env, m->buffer);
   mapping_free(m);
   return integer(env, 0);
@@ -123,7 +121,7 @@ void unpin_all(void *env) {
   for (int32_t i = 0; i < used; i++) {
     mapping_t *m = &mappings[i];
     int32_t handle = atomic_load(&m->handle);
-    if (handle != 0 && m->kind == PINNED && m->env == env && mapping_retire(m, handle)) mapping_free(m);
+    if (handle != 0 && m->kind == PINNED && m->env == env) mapping_orphan(m);
   }
 }
 
@@ -137,24 +135,28 @@ static napi_value faulted(napi_env env, napi_callback_info info) {
 /* lockMemory(handle) */
 static napi_value lock_memory(napi_env env, napi_callback_info info) {
   ARGUMENTS(1);
-  mapping_t *m = mapping_of(int_of(env, argv[0]));
+  mapping_t *m = mapping_get(env, int_of(env, argv[0]));
   if (m == NULL) return integer(env, -EINVAL);
-  return outcome(env, mlock((void *)atomic_load(&m->base), atomic_load(&m->length)));
+  int error = mlock((void *)atomic_load(&m->base), atomic_load(&m->length)) < 0 ? errno : 0;
+  mapping_put(m);
+  return integer(env, -error);
 }
 
 /* copy(targetHandle, targetOffset, sourceHandle, sourceOffset, length): 0 | -EFAULT */
 static napi_value copy_memory(napi_env env, napi_callback_info info) {
   ARGUMENTS(5);
   uint64_t target_offset, source_offset, length;
-  mapping_t *target = mapping_of(int_of(env, argv[0])), *source = mapping_of(int_of(env, argv[2]));
-  if (target == NULL || source == NULL || !target->writable) return integer(env, -EFAULT);
   if (!size_of(env, argv[1], &target_offset) || !size_of(env, argv[3], &source_offset) || !size_of(env, argv[4], &length)) {
     return integer(env, -EFAULT);
   }
-  void *to = mapping_address(target, target_offset, length), *from = mapping_address(source, source_offset, length);
-  if (to == NULL || from == NULL) return integer(env, -EFAULT);
-  memmove(to, from, length);
-  return integer(env, 0);
+  mapping_t *target = mapping_get(env, int_of(env, argv[0])), *source = mapping_get(env, int_of(env, argv[2]));
+  void *to = target == NULL || !target->writable ? NULL : mapping_address(target, target_offset, length);
+  void *from = source == NULL ? NULL : mapping_address(source, source_offset, length);
+  bool valid = to != NULL && from != NULL;
+  if (valid) memmove(to, from, length);
+  if (target != NULL) mapping_put(target);
+  if (source != NULL) mapping_put(source);
+  return integer(env, valid ? 0 : -EFAULT);
 }
 
 static napi_value memfd(napi_env env, napi_callback_info info) {

@@ -23,7 +23,7 @@ static int request_segments(ring_t *ring, uint32_t slot, uint32_t count) {
     int32_t handle = ring->columns.segment_handle[i];
     ring->held[i] = NULL;
     if (handle != last_handle) {
-      mapping = mapping_get(handle);
+      mapping = mapping_get(ring->env, handle);
       if (mapping == NULL) return -EFAULT;
       ring->held[i] = mapping;
       last_handle = handle;
