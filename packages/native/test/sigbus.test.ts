@@ -40,6 +40,10 @@ describe('SIGBUS', () => {
     for (const fdToClose of [fd, file]) native.close(fdToClose);
   });
 
+  const file =
+    process.env.SIDECARD_NATIVE ?? new URL('../build/Release/sidecard_native.node', import.meta.url).pathname;
+  const built = JSON.stringify(file);
+
   const guarded = `
     const fd = native.memfd('cut', 8192);
     const view = new Uint8Array(native.map(fd, 0, 8192, true));
@@ -62,6 +66,26 @@ describe('SIGBUS', () => {
     expect(run(sent)).toEqual({ status: null, signal: 'SIGBUS' });
   });
 
+  it('is left to whoever handled it before, and ours is still handled afterwards', () => {
+    // A second copy of the addon, as of another version of the package: both guard mappings of their own.
+    const twins = `
+      import { copyFileSync, rmSync } from 'node:fs';
+      import { createRequire } from 'node:module';
+      const copy = '/tmp/sidecard-twin-' + process.pid + '.node';
+      copyFileSync(${built}, copy);
+      const twin = createRequire('/')(copy);
+      rmSync(copy);
+      const views = [native, twin, native, twin].map((addon) => {
+        const fd = addon.memfd('twin', 8192);
+        const view = new Uint8Array(addon.map(fd, 0, 8192, true));
+        addon.truncate(fd, 0);
+        return view;
+      });
+      for (const view of views) if (view[1] !== 0) process.exit(3);
+    `;
+    expect(run(twins)).toEqual({ status: 0, signal: null });
+  });
+
   it('of memory that is not ours still kills', () => {
     // A copy of the addon, cut after it was loaded: its code is then a file mapping without a file.
     const copied = `
@@ -69,8 +93,7 @@ describe('SIGBUS', () => {
       import { createRequire } from 'node:module';
       const folder = mkdtempSync('/tmp/sidecard-cut-');
       const copy = folder + '/copy.node';
-      const built = process.env.SIDECARD_NATIVE ?? ${JSON.stringify(new URL('../build/Release/sidecard_native.node', import.meta.url).pathname)};
-      copyFileSync(built, copy);
+      copyFileSync(${built}, copy);
       const binding = createRequire('/')(copy);
       truncateSync(copy, 0);
       rmSync(folder, { recursive: true });

@@ -50,7 +50,8 @@ void mapping_free(mapping_t *m) {
   atomic_store(&m->guarded, false);
   atomic_store(&m->base, 0);
   atomic_store(&m->length, 0);
-  if (m->kind == MAPPED) munmap(base, length);
+  /* Whole pages: munmap refuses a part of a huge one. */
+  if (m->kind == MAPPED) munmap(base, (length + m->page_size - 1) / m->page_size * m->page_size);
   mapping_unclaim(m);
 }
 

@@ -15,8 +15,21 @@ static bool replace_with_anonymous(mapping_t *m, uintptr_t address, uint64_t len
   return page != MAP_FAILED;
 }
 
+/* Not ours: to whoever had the signal before, and it stays guarded. */
+static void pass_on(int signal_number, siginfo_t *info, void *context) {
+  bool sent = info->si_code <= 0;
+  if (sigbus_before.sa_flags & SA_SIGINFO) {
+    sigbus_before.sa_sigaction(signal_number, info, context);
+  } else if (sigbus_before.sa_handler != SIG_DFL && sigbus_before.sa_handler != SIG_IGN) {
+    sigbus_before.sa_handler(signal_number);
+  } else if (!sent || sigbus_before.sa_handler == SIG_DFL) {
+    /* The end. A fault happens again when we return; a signal that was sent has to be sent again. */
+    signal(signal_number, SIG_DFL);
+    if (sent) raise(signal_number);
+  }
+}
+
 static void on_sigbus(int signal_number, siginfo_t *info, void *context) {
-  (void)context;
   int saved_errno = errno;
   uintptr_t address = (uintptr_t)info->si_addr;
   int32_t used = atomic_load(&mappings_used);
@@ -35,10 +48,8 @@ static void on_sigbus(int signal_number, siginfo_t *info, void *context) {
       return;
     }
   }
-  /* Not ours. A fault happens again when we return; a signal that was sent has to be sent again. */
-  sigaction(signal_number, &sigbus_before, NULL);
-  if (info->si_code <= 0) raise(signal_number);
   errno = saved_errno;
+  pass_on(signal_number, info, context);
 }
 
 static void install(void) {
