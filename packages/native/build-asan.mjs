@@ -18,6 +18,7 @@ const flags = [
   '-O1',
   '-fPIC',
   '-shared',
+  '-Wl,-z,nodelete',
   '-pthread',
   '-fno-omit-frame-pointer',
   '-fsanitize=address,undefined',

@@ -14,6 +14,19 @@ function workerOf(body: string, workerData: unknown): Worker {
 }
 
 describe('memory and threads', () => {
+  it('the guard outlives the only thread that loaded the addon', () => {
+    const script = `
+      import { Worker } from 'node:worker_threads';
+      const body = ${JSON.stringify(moduleText(`native.map(native.memfd('mapped', 4096), 0, 4096, true);`)[2])};
+      const worker = new Worker(new URL('data:text/javascript,' + encodeURIComponent(body)));
+      worker.on('exit', () => setTimeout(() => process.kill(process.pid, 'SIGBUS'), 10));
+      setTimeout(() => {}, 5000);
+    `;
+    const shell = ['-c', 'ulimit -c 0; exec "$0" "$@"', process.execPath, '--input-type=module', '-e', script];
+    const { status, signal } = spawnSync('bash', shell);
+    expect({ status, signal }).toEqual({ status: null, signal: 'SIGBUS' });
+  });
+
   const native = loadNative();
 
   it('pinned memory is I/O memory of the thread that pinned it only: it ends with that thread', async () => {
