@@ -22,7 +22,7 @@ export interface Native {
 
   /** Binds and listens. The socket file never has more rights than `mode`, whatever the umask. Throws (EADDRINUSE, ENOENT, ...). */
   listen(path: string, mode: number, backlog: number): number;
-  /** Throws (ECONNREFUSED, ENOENT, ...). */
+  /** Throws (ECONNREFUSED, ENOENT, EAGAIN where many wait to be accepted, ...). */
   connect(path: string): number;
   /** An fd, or -EAGAIN. */
   accept(fd: number): number;

@@ -210,6 +210,21 @@ describe('sockets of the kernel', () => {
     );
   });
 
+  it('never wait to be accepted', () => {
+    // In a process of its own, which a wait would stop for good.
+    const body = `
+      const path = '/tmp/sidecard-full-' + process.pid;
+      native.listen(path, 0o600, 0);
+      const { unlinkSync } = await import('node:fs');
+      let code;
+      try { for (let i = 0; i < 4; i++) native.connect(path); } catch (error) { code = error.code; }
+      unlinkSync(path);
+      console.log(code);
+    `;
+    const { stdout } = spawnSync(process.execPath, moduleText(body), { encoding: 'utf8', timeout: 5000 });
+    expect(stdout.trim()).toBe('EAGAIN');
+  });
+
   it('lose no fd when the process may open no more', () => {
     const [node, ...script] = [
       process.execPath,

@@ -73,6 +73,7 @@ function inherited(native: Native, fd: number): number {
 
 function refused(path: string, error: unknown): ListenError {
   const reasons: { readonly [code: string]: string } = {
+    EAGAIN: 'it is in use by a running daemon, which does not answer',
     ENOENT: 'its folder does not exist',
     EACCES: 'permission denied',
     EPERM: 'permission denied',

@@ -1,7 +1,6 @@
 /* UNIX sockets, with file descriptors (SCM_RIGHTS). */
 #include "native.h"
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -40,10 +39,9 @@ static napi_value connect_to(napi_env env, napi_callback_info info) {
   ARGUMENTS(1);
   struct sockaddr_un address;
   if (!unix_address(env, argv[0], &address)) return integer(env, -ENAMETOOLONG);
-  int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   if (fd < 0) return integer(env, -errno);
   if (connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0) return close_with(env, fd, errno);
-  if (fcntl(fd, F_SETFL, O_NONBLOCK) < 0) return close_with(env, fd, errno);
   return integer(env, fd);
 }
 
