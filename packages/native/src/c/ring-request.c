@@ -29,7 +29,8 @@ static int request_segments(ring_t *ring, uint32_t slot, uint32_t count) {
       last_handle = handle;
     }
     request->segments++;
-    if (!double_to_size(ring->columns.segment_offset[i], &offset) || !double_to_size(ring->columns.segment_length[i], &length)) return -EFAULT;
+    if (!double_to_size(ring->columns.segment_offset[i], &offset)) return -EFAULT;
+    if (!double_to_size(ring->columns.segment_length[i], &length)) return -EFAULT;
     void *address = mapping == NULL ? NULL : mapping_address(mapping, offset, length);
     if (address == NULL) return -EFAULT;
     ring->vectors[i] = (struct iovec){address, length};
@@ -39,7 +40,8 @@ static int request_segments(ring_t *ring, uint32_t slot, uint32_t count) {
 
 void request_load(ring_t *ring, uint32_t slot) {
   request_t *request = &ring->requests[slot];
-  *request = (request_t){.op = ring->columns.op[slot], .fd = ring->columns.fd[slot], .flags = ring->columns.flags[slot], .busy = true};
+  const columns_t *columns = &ring->columns;
+  *request = (request_t){.op = columns->op[slot], .fd = columns->fd[slot], .flags = columns->flags[slot], .busy = true};
   if (!double_to_size(ring->columns.position[slot], &request->position)) request->error = -EINVAL;
   if (request->op == OP_READ || request->op == OP_WRITE) {
     int error = request_segments(ring, slot, (uint32_t)ring->columns.segments[slot]);
