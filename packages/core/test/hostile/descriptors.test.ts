@@ -1,14 +1,17 @@
-import { closeSync, constants, openSync, writeSync } from 'node:fs';
+import { closeSync, constants, openSync, rmSync, writeSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Command, IrqIndex, IrqSetFlag } from '@sidecard/core';
-import { expect, test } from 'vitest';
+import { afterAll, expect, test } from 'vitest';
 import { ExerciserGuest } from '../exerciser/guest.ts';
 import { expectInStep, victim } from './victim.ts';
 
 const scene = victim();
 const PAGE = 4096;
 const assign = IrqSetFlag.dataEventfd | IrqSetFlag.trigger;
+
+const emptyFile = join(tmpdir(), `empty-${process.pid}`);
+afterAll(() => rmSync(emptyFile, { force: true }));
 
 /** Descriptors that are not what they should be. */
 const strange: [string, () => number][] = [
@@ -18,9 +21,9 @@ const strange: [string, () => number][] = [
   ['/dev/zero', () => openSync('/dev/zero', 'r+')],
   ['a folder', () => openSync(tmpdir(), 'r')],
   ['a path without access (O_PATH)', () => openSync(tmpdir(), 0o10000000)],
-  ['an empty file', () => openSync(join(tmpdir(), `empty-${process.pid}`), constants.O_CREAT | constants.O_RDWR)],
+  ['an empty file', () => openSync(emptyFile, constants.O_CREAT | constants.O_RDWR)],
   ['a file that cannot be written', () => openSync('/proc/self/exe', 'r')],
-  ['a file that cannot be read', () => openSync(join(tmpdir(), `empty-${process.pid}`), 'w')],
+  ['a file that cannot be read', () => openSync(emptyFile, 'w')],
   ['a file of /proc', () => openSync('/proc/self/status', 'r')],
 ];
 
