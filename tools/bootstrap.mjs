@@ -76,6 +76,11 @@ switch (task) {
     build();
     handOver(node, ['test/run.ts', ...rest]);
     break;
+  case 'bench':
+    install();
+    build();
+    handOver(node, ['tools/bench/dist/main.js', ...rest]);
+    break;
   case 'check':
     install();
     run('biome', ['check', '.']);
@@ -84,6 +89,6 @@ switch (task) {
     run('vitest', ['run', '--project', 'unit', ...rest]);
     break;
   default:
-    console.error('usage: node tools/bootstrap.mjs build|start|test|check');
+    console.error('usage: node tools/bootstrap.mjs build|start|test|check|bench');
     process.exit(2);
 }

@@ -20,7 +20,7 @@ const { values, positionals } = parseArgs({
 const unknown = positionals.find((name) => !(name in benchmarks));
 if (values.help || unknown !== undefined) {
   if (unknown !== undefined) console.error(`unknown benchmark: ${unknown}`);
-  console.log(`usage: pnpm bench [--quick] [--json FILE] [${Object.keys(benchmarks).join('|')} ...]`);
+  console.log(`usage: npm run bench -- [--quick] [--json FILE] [${Object.keys(benchmarks).join('|')} ...]`);
   process.exit(unknown === undefined ? 0 : 2);
 }
 
