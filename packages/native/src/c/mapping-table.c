@@ -84,6 +84,16 @@ mapping_t *mapping_get(napi_env env, int32_t handle) {
   return NULL;
 }
 
+/* Only the environment that made a mapping ends it: while that one is in a call, it stays. */
+mapping_t *mapping_borrow(napi_env env, int32_t handle) {
+  mapping_t *m = mapping_of(handle);
+  return m != NULL && m->env == env ? m : mapping_get(env, handle);
+}
+
+void mapping_return(napi_env env, mapping_t *m) {
+  if (m->env != env) mapping_put(m);
+}
+
 /* Far below zero, so that a thread that comes meanwhile does not find the row open. */
 #define RETIRING (INT32_MIN / 2)
 

@@ -56,6 +56,9 @@ mapping_t *mapping_by_address(napi_env env, const void *base);
 /* To use the memory: it stays until mapping_put. */
 mapping_t *mapping_get(napi_env env, int32_t handle);
 void mapping_put(mapping_t *m);
+/* To use the memory in a call that ends before JavaScript runs again; without the cost of atomics where it is this thread's. */
+mapping_t *mapping_borrow(napi_env env, int32_t handle);
+void mapping_return(napi_env env, mapping_t *m);
 /* NULL: out of bounds. */
 void *mapping_address(mapping_t *m, uint64_t offset, uint64_t length);
 

@@ -119,7 +119,7 @@ static void start(struct queue *a, struct queue *io) {
 
 /* The command of one slot; every slot has data and a PRP list of its own. */
 static struct command prepare(int opcode, uint32_t bytes, int slot) {
-  uint64_t data = BASE + DATA + (uint64_t)slot * SLOT_BYTES, list = LISTS + (uint64_t)slot * PAGE;
+  uint64_t data = BASE + DATA + (uint64_t)slot * (bytes > PAGE ? bytes : PAGE), list = LISTS + (uint64_t)slot * PAGE;
   struct command c = { .opcode = (uint8_t)opcode, .id = (uint16_t)slot, .nsid = 1, .prp1 = data, .d12 = bytes / 512 - 1 };
   if (bytes > PAGE) c.prp2 = data + PAGE;
   if (bytes > 2 * PAGE) {
