@@ -28,6 +28,9 @@ export interface ControllerOptions {
   readonly firmwareRevision?: string;
 }
 
+/** CSS, MPS and AMS: may be written only while disabled (NVMe Base 2.0, 3.1.3.5), and stay as they are otherwise. */
+const fixedFields = 0x3ff0;
+
 /** An NVMe I/O controller (NVM Express Base 2.0): its registers, and how it starts, stops and fails. */
 export class Controller implements PciDevice {
   readonly host: Host;
@@ -89,6 +92,11 @@ export class Controller implements PciDevice {
     return this.namespaces.some(({ backend }) => backend.geometry.volatileCache);
   }
 
+  /** Doorbell Buffer Config is there: looking at guest memory costs no messages, and no page is polled instead. */
+  get offersShadowDoorbells(): boolean {
+    return this.host.memory.mapped && !this.doorbells.mapped;
+  }
+
   get inFlight(): number {
     return this.processor.inFlight + (this.shutdown.busy ? 1 : 0);
   }
@@ -113,10 +121,12 @@ export class Controller implements PciDevice {
   #configure(now: number, was: number): void {
     const enabled = (now & 1) !== 0;
     const wasEnabled = (was & 1) !== 0;
+    if (enabled && wasEnabled) this.registers.cc.value = (now & ~fixedFields) | (was & fixedFields);
     if (enabled && !wasEnabled) this.#start();
     else if (!enabled && wasEnabled) this.#controllerReset();
     const { csts, cc } = this.registers;
-    if (cc.shn !== 0 && csts.shst === ShutdownStatus.none) {
+    // Told by a change: a driver may switch off with SHN as it was (OVMF does), and asks for nothing by it.
+    if (cc.shn !== 0 && cc.shn !== ((was >>> 14) & 3) && csts.shst === ShutdownStatus.none) {
       this.running = false;
       this.shutdown.begin();
     }
@@ -138,6 +148,8 @@ export class Controller implements PciDevice {
     this.queues.submission[0]!.create(registers.asq.page * 4096, registers.aqa.asqs + 1, this.queues.completion[0]!);
     this.queues.update();
     registers.csts.cfs = 0;
+    // A shutdown while disabled (3.6) is over with the start.
+    registers.csts.shst = ShutdownStatus.none;
     registers.csts.rdy = 1;
     this.running = !this.#quiescing;
   }
@@ -158,6 +170,7 @@ export class Controller implements PciDevice {
     this.#stop();
     this.registers.intms = 0;
     this.registers.intmc = 0;
+    this.registers.csts.shst = ShutdownStatus.none;
     this.#stopping = true;
     this.drained();
   }
@@ -183,7 +196,6 @@ export class Controller implements PciDevice {
       const { csts } = this.registers;
       csts.rdy = 0;
       csts.cfs = 0;
-      csts.shst = ShutdownStatus.none;
     }
     if (this.#starting) this.#start();
   }

@@ -109,4 +109,66 @@ describe.each(ways)('starting and stopping, %s memory', (way) => {
     expect(driver.registers.csts.shst).toBe(2);
     expect(queue.poll(cid)?.status).toBe(0);
   });
+
+  test('disabled with SHN left as it was, as OVMF does: the next start is shut down by a flush again', async () => {
+    const { driver, drive, settle } = await started(way);
+    driver.registers.cc.shn = 1;
+    settle();
+    expect(driver.registers.csts.shst).toBe(2);
+    driver.registers.cc.en = 0;
+    settle();
+    expect(driver.registers.csts.value).toBe(0);
+    driver.registers.cc.value = enabled;
+    settle();
+    expect(driver.registers.csts.value).toBe(1);
+    const flushes = drive.seen.length;
+    driver.registers.cc.shn = 1;
+    settle();
+    expect(driver.registers.csts.shst).toBe(2);
+    expect(drive.seen.slice(flushes).map(({ operation }) => operation)).toEqual(['flush']);
+  });
+
+  test('shut down while disabled, then started: ready, and not shut down', async () => {
+    const { driver, settle } = await started(way);
+    await driver.disable();
+    driver.registers.cc.shn = 2;
+    settle();
+    expect(driver.registers.csts.shst).toBe(2);
+    driver.registers.cc.value = enabled;
+    settle();
+    expect(driver.registers.csts.value).toBe(1);
+  });
+
+  test('a shutdown that is asked for while a reset waits for I/O still completes', async () => {
+    const { driver, queue, drive, settle } = await started(way);
+    drive.stalled = true;
+    queue.submit({ opcode: 2, nsid: 1, prp1: driver.ram.allocate(4096) });
+    settle();
+    driver.registers.cc.en = 0;
+    driver.registers.cc.shn = 1;
+    settle();
+    drive.stalled = false;
+    settle(1000);
+    expect(driver.registers.csts.value).toBe(2 << 2);
+  });
+
+  test('page size, arbitration and command set do not change while it is enabled', async () => {
+    const { driver, queue } = await started(way);
+    driver.registers.cc.value = enabled | (4 << 7) | (1 << 4) | (1 << 11);
+    expect(driver.registers.cc.value).toBe(enabled);
+    const data = pattern(12_288);
+    await driver.write(queue, 1, 0, data, { blockBytes: 512, scattered: true });
+    expect(await driver.read(queue, 1, 0, 12_288, { blockBytes: 512 })).toEqual(data);
+  });
+
+  test('admin queues of two entries, as OVMF has them', async () => {
+    const { driver } = machine(way, { adminEntries: 2 });
+    await driver.enable();
+    const queue = await driver.createQueues(1, { entries: 2 });
+    for (let lba = 0; lba < 10; lba++) {
+      await driver.write(queue, 1, lba, pattern(512, lba), { blockBytes: 512 });
+      expect(await driver.read(queue, 1, lba, 512, { blockBytes: 512 })).toEqual(pattern(512, lba));
+    }
+    await driver.deleteQueues(1);
+  });
 });
