@@ -103,10 +103,9 @@ function asyncEventRequest(controller: Controller, command: Command): boolean {
   return controller.processor.park(command);
 }
 
-/** Doorbell Buffer Config (5.8): PRP1 is the shadow doorbells, PRP2 the EventIdx. There only while looking at guest memory costs nothing. */
+/** Doorbell Buffer Config (5.8): PRP1 is the shadow doorbells, PRP2 the EventIdx. There only while looking costs nothing. */
 function doorbellBufferConfig(controller: Controller, command: Command): boolean {
-  const { memory } = controller.host;
-  if (!memory.mapped) return command.fail(Status.invalidOpcode);
+  if (!controller.offersShadowDoorbells) return command.fail(Status.invalidOpcode);
   const { prp1, prp2 } = command;
   if (prp1 % controller.pageBytes !== 0 || prp2 % controller.pageBytes !== 0) return command.fail(Status.invalidField);
   const { data } = command;

@@ -15,6 +15,8 @@ export const completionQueueColumns = {
   seen: 'i32',
   /** The driver has written this queue's shadow doorbell: then a trapped write only says that there is news. */
   shadowed: 'u8',
+  /** The doorbell as trapped since the shadow was looked at, or -1; while there are shadows. */
+  trapped: 'i32',
 } as const;
 export type CompletionQueueRows = ColumnArrays<typeof completionQueueColumns>;
 
@@ -75,6 +77,7 @@ export class CompletionQueue {
     rows.interruptsEnabled[id] = interruptsEnabled ? 1 : 0;
     rows.seen[id] = 0;
     rows.shadowed[id] = 0;
+    rows.trapped[id] = -1;
     this.reserved = 0;
     this.dirty = false;
     this.users = 0;

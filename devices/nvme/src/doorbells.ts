@@ -80,13 +80,15 @@ export class Doorbells {
     for (const queue of this.#controller.queues.activeCompletion) this.lookAtHead(queue);
   }
 
-  /** A completion queue begins: what its doorbell was before means nothing. */
-  clearHead(id: number): void {
-    if (this.#words !== null) this.#words[2 * id + 1] = 0;
+  /** A submission queue has been created: what its doorbell was before means nothing. */
+  created(queue: SubmissionQueue): void {
+    if (this.#words !== null) this.#words[2 * queue.id] = 0;
+    this.shadow.created(queue);
   }
 
-  clearTail(id: number): void {
-    if (this.#words !== null) this.#words[2 * id] = 0;
+  createdCompletion(queue: CompletionQueue): void {
+    if (this.#words !== null) this.#words[2 * queue.id + 1] = 0;
+    this.shadow.createdCompletion(queue);
   }
 
   /** Every controller-level reset: the guest's buffers are its own again, before RDY falls. */
@@ -118,8 +120,7 @@ export class Doorbells {
     if (!controller.running) return;
     const queue = controller.queues.submission[id];
     if (queue === undefined || !queue.created) controller.events.error(ErrorEvent.invalidDoorbellRegister);
-    // A trapped write may be older than the shadow that has been seen: then only the shadow counts.
-    else if (!this.shadow.trapped(queue)) this.submitted(queue, tail);
+    else if (!this.shadow.trapped(queue, tail)) this.submitted(queue, tail);
     controller.wake();
   }
 
@@ -128,7 +129,7 @@ export class Doorbells {
     if (!controller.running) return;
     const queue = controller.queues.completion[id];
     if (queue === undefined || !queue.created) controller.events.error(ErrorEvent.invalidDoorbellRegister);
-    else if (!this.shadow.trappedHead(queue)) this.consumed(queue, head);
+    else if (!this.shadow.trapped(queue, head)) this.consumed(queue, head);
     controller.wake();
   }
 }

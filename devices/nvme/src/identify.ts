@@ -102,7 +102,7 @@ function fillController(controller: Controller, page: HostBuffer): void {
   record.rtd3r = readyTimeout * 500_000;
   record.rtd3e = shutdownTimeoutUs;
   record.cntrltype = 1; // I/O controller
-  record.oacs = controller.host.memory.mapped ? Oacs.doorbellBufferConfig : 0;
+  record.oacs = controller.offersShadowDoorbells ? Oacs.doorbellBufferConfig : 0;
   record.acl = abortLimit - 1;
   record.aerl = asyncEventRequests - 1;
   record.frmw = (1 << 1) | 1; // one slot, read-only

@@ -114,8 +114,7 @@ function fillEffects(controller: Controller, page: HostBuffer): void {
   };
   fill(controller.opcodes.admin, 0, controllerScope);
   fill(controller.opcodes.io, 1024, namespaceScope);
-  // Offered only while the guest's memory is mapped.
-  if (!controller.host.memory.mapped) page.view.setUint32(4 * 0x7c, 0, true);
+  if (!controller.offersShadowDoorbells) page.view.setUint32(4 * 0x7c, 0, true);
 }
 
 /** 12h (5.16.1.17). */

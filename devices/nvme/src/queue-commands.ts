@@ -21,8 +21,8 @@ export function createCompletionQueue(controller: Controller, command: Command):
   const wrong = checkShape(controller, entries, cdw11, prp1);
   if (wrong !== Status.success) return command.fail(wrong);
   if (interruptsEnabled && vector >= vectors(controller)) return command.fail(Status.invalidInterruptVector);
-  controller.doorbells.clearHead(id);
   queue.create(prp1, entries, vector, interruptsEnabled);
+  controller.doorbells.createdCompletion(queue);
   controller.queues.update();
   return true;
 }
@@ -42,8 +42,8 @@ export function createSubmissionQueue(controller: Controller, command: Command):
   if (controller.registers.cc.iosqes !== submissionEntrySize) return command.fail(Status.invalidQueueSize);
   const wrong = checkShape(controller, entries, cdw11, prp1);
   if (wrong !== Status.success) return command.fail(wrong);
-  controller.doorbells.clearTail(id);
   queue.create(prp1, entries, completions);
+  controller.doorbells.created(queue);
   controller.queues.update();
   return true;
 }

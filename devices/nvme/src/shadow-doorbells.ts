@@ -6,6 +6,9 @@ import type { SubmissionQueue } from './submission-queue.ts';
 /** The shadow doorbell and EventIdx buffers, from Doorbell Buffer Config to the next reset. */
 const shadowColumns = { enabled: 'u8', doorbells: 'f64', eventIndexes: 'f64' } as const;
 
+/** No doorbell has been trapped. */
+const none = -1;
+
 /** Bytes of each buffer: a tail and a head for every queue (NVMe Base 2.0, 5.8). */
 export const shadowBytes = 2 * queueCount * 4;
 
@@ -19,6 +22,8 @@ export class ShadowDoorbells {
   readonly #rows;
   /** As in the arena, where a successor finds it. */
   enabled = false;
+  /** Some queue's `trapped` is set; a successor looks at them all. */
+  #trapped = true;
 
   constructor(controller: Controller) {
     this.#controller = controller;
@@ -32,14 +37,24 @@ export class ShadowDoorbells {
     this.#rows.eventIndexes[0] = eventIndexes;
     this.#rows.enabled[0] = 1;
     this.enabled = true;
-    for (const queue of this.#controller.queues.active) queue.rows.seen[queue.id] = queue.tail;
-    for (const queue of this.#controller.queues.activeCompletion) queue.rows.seen[queue.id] = queue.head;
     // A driver that has not written its shadows yet has zeroes there, which are no news.
-    for (const queue of this.#controller.queues.active)
-      if (this.#peek(2 * queue.id) === 0) queue.rows.seen[queue.id] = 0;
-    for (const queue of this.#controller.queues.activeCompletion) {
-      if (this.#peek(2 * queue.id + 1) === 0) queue.rows.seen[queue.id] = 0;
+    for (const { rows, id, tail } of this.#controller.queues.active) {
+      rows.seen[id] = this.#peek(2 * id) === 0 ? 0 : tail;
+      rows.shadowed[id] = 0;
     }
+    for (const { rows, id, head } of this.#controller.queues.activeCompletion) {
+      rows.seen[id] = this.#peek(2 * id + 1) === 0 ? 0 : head;
+      rows.shadowed[id] = 0;
+    }
+  }
+
+  /** A queue has been created: what its shadow says is of another before it, and where the driver goes on from (B.5). */
+  created(queue: SubmissionQueue): void {
+    if (this.enabled) queue.rows.seen[queue.id] = Math.max(0, this.#peek(2 * queue.id));
+  }
+
+  createdCompletion(queue: CompletionQueue): void {
+    if (this.enabled) queue.rows.seen[queue.id] = Math.max(0, this.#peek(2 * queue.id + 1));
   }
 
   forget(): void {
@@ -50,17 +65,18 @@ export class ShadowDoorbells {
   /** Looks at every tail. True when one was new. */
   look(): boolean {
     const active = this.#controller.queues.active;
-    let rung = false;
+    let rung = this.#trapped && this.#settleTrapped();
     for (let index = 0; index < active.length; index++) {
-      if (active[index]!.id !== 0 && this.#lookAtTail(active[index]!)) rung = true;
+      if (this.#lookAtTail(active[index]!)) rung = true;
     }
     return rung;
   }
 
   #lookAtTail(queue: SubmissionQueue): boolean {
     const { rows, id } = queue;
+    if (id === 0) return false;
     const tail = this.#peek(2 * id);
-    if (tail < 0 || tail === rows.seen[id]) return false;
+    if (tail < 0 || tail === rows.seen[id]! >>> 0) return false;
     rows.seen[id] = tail;
     rows.shadowed[id] = 1;
     this.#controller.doorbells.submitted(queue, tail);
@@ -71,23 +87,48 @@ export class ShadowDoorbells {
     const { rows, id } = queue;
     if (id === 0) return;
     const head = this.#peek(2 * id + 1);
-    if (head < 0 || head === rows.seen[id]) return;
+    if (head < 0 || head === rows.seen[id]! >>> 0) return;
     rows.seen[id] = head;
     rows.shadowed[id] = 1;
     this.#controller.doorbells.consumed(queue, head);
   }
 
-  /** The queue's trapped tail was written. True when its shadow says it, and the value written is not to be used. */
-  trapped(queue: SubmissionQueue): boolean {
+  /**
+   * A doorbell of the queue was written by a trapped access, which looks at no guest memory: `look` decides what it means. False when there is no
+   * shadow, and the value counts at once.
+   */
+  trapped(queue: SubmissionQueue | CompletionQueue, value: number): boolean {
     if (!this.enabled || queue.id === 0) return false;
-    this.#lookAtTail(queue);
-    return queue.rows.shadowed[queue.id] !== 0;
+    queue.rows.trapped[queue.id] = value;
+    this.#trapped = true;
+    return true;
   }
 
-  trappedHead(queue: CompletionQueue): boolean {
-    if (!this.enabled || queue.id === 0) return false;
-    this.lookAtHead(queue);
-    return queue.rows.shadowed[queue.id] !== 0;
+  /**
+   * What was trapped since the last look. It may be older than the shadow, so where the driver writes its shadow only that counts. Before anything else:
+   * as long as the queue stands still its doorbell can't have gone round to zero, which would look as if it had never been written.
+   */
+  #settleTrapped(): boolean {
+    this.#trapped = false;
+    let rung = false;
+    const { doorbells, queues } = this.#controller;
+    for (const queue of queues.active) {
+      const { rows, id } = queue;
+      const tail = rows.trapped[id]!;
+      rows.trapped[id] = none;
+      if (this.#lookAtTail(queue)) rung = true;
+      if (tail === none || rows.shadowed[id] !== 0) continue;
+      doorbells.submitted(queue, tail);
+      rung = true;
+    }
+    for (const queue of queues.activeCompletion) {
+      const { rows, id } = queue;
+      const head = rows.trapped[id]!;
+      rows.trapped[id] = none;
+      this.lookAtHead(queue);
+      if (head !== none && rows.shadowed[id] === 0) doorbells.consumed(queue, head);
+    }
+    return rung;
   }
 
   /** Asks for trapped writes from here on, and looks once more: false when something has come meanwhile. */

@@ -19,6 +19,8 @@ export const submissionQueueColumns = {
   seen: 'i32',
   /** The driver has written this queue's shadow doorbell: then a trapped write only says that there is news. */
   shadowed: 'u8',
+  /** The doorbell as trapped since the shadow was looked at, or -1; while there are shadows. */
+  trapped: 'i32',
 } as const;
 export type SubmissionQueueRows = ColumnArrays<typeof submissionQueueColumns>;
 
@@ -71,6 +73,7 @@ export class SubmissionQueue {
     rows.completionQueue[id] = completions.id;
     rows.seen[id] = 0;
     rows.shadowed[id] = 0;
+    rows.trapped[id] = -1;
     rows.deleting[id] = 0;
     this.completions = completions;
     this.inFlight = 0;

@@ -22,9 +22,10 @@ export class Turns implements PollSource {
   }
 
   poll(): boolean {
-    if (this.#woken || this.#blocked) return this.#turn();
-    if (!this.#controller.running) return false;
-    if (this.#controller.doorbells.look()) return this.#turn();
+    const { running, doorbells } = this.#controller;
+    const rung = running && doorbells.look();
+    if (rung || this.#woken || this.#blocked) return this.#turn();
+    if (!running) return false;
     if (this.#asserted) this.#updatePin();
     return false;
   }

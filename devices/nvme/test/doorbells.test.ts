@@ -149,6 +149,73 @@ describe('Doorbell Buffer Config', () => {
     expect(queue.strays).toEqual([]);
   });
 
+  test('nonsense in a shadow is an event, once, and does not keep the device awake', async () => {
+    const { driver, ram, controller, settle } = await started('mapped');
+    const shadow = ram.allocate(4096);
+    const prp2 = ram.allocate(4096);
+    await driver.adminCommand({ opcode: AdminOpcode.doorbellBufferConfig, prp1: shadow, prp2 });
+    for (const nonsense of [0xffff_ffff, 64, 0x8000_0000]) {
+      ram.store(shadow + 8, new Uint8Array(new Uint32Array([nonsense]).buffer));
+      settle(20);
+    }
+    expect(controller.errors.count).toBe(3);
+    expect(controller.turns.arm()).toBe(true);
+  });
+
+  test('what a queue of before has left in its shadow is no news to the next', async () => {
+    const { driver, controller, settle } = await started('mapped');
+    await driver.useShadowDoorbells();
+    const queue = await driver.createQueues(2);
+    for (let lba = 0; lba < 5; lba++) await driver.read(queue, 1, lba, 512, { blockBytes: 512 });
+    await driver.deleteQueues(2);
+    const again = await driver.createQueues(2);
+    settle();
+    expect(controller.queues.submission[2]!.tail).toBe(0);
+    expect(controller.errors.count).toBe(0);
+    for (let lba = 0; lba < 200; lba++) await driver.read(again, 1, lba, 512, { blockBytes: 512 });
+  });
+
+  test('configured a second time: a trapped write counts until the new shadow is written', async () => {
+    const { driver, ram, settle } = await started('mapped');
+    await driver.useShadowDoorbells();
+    const queue = await driver.createQueues(2);
+    for (let lba = 0; lba < 3; lba++) await driver.read(queue, 1, lba, 512, { blockBytes: 512 });
+    const prp1 = ram.allocate(4096);
+    await driver.adminCommand({ opcode: AdminOpcode.doorbellBufferConfig, prp1, prp2: ram.allocate(4096) });
+    queue.doorbells = driver.trapped;
+    for (let lba = 0; lba < 100; lba++) await driver.read(queue, 1, lba, 512, { blockBytes: 512 });
+    settle();
+  });
+
+  test('the access of a trapped doorbell is answered before guest memory is looked at', async () => {
+    const { driver, controller } = await started('mapped');
+    await driver.useShadowDoorbells();
+    const queue = await driver.createQueues(2);
+    await driver.read(queue, 1, 0, 512, { blockBytes: 512 });
+    let looks = 0;
+    const { memory } = controller.host;
+    const peek = memory.peekWord.bind(memory);
+    memory.peekWord = (iova) => {
+      looks++;
+      return peek(iova);
+    };
+    const { registers } = controller.doorbells;
+    registers!.write(16, Uint8Array.of(1, 0, 0, 0), 0, 4);
+    registers!.write(20, Uint8Array.of(1, 0, 0, 0), 0, 4);
+    expect(looks).toBe(0);
+  });
+
+  test('is not there with a mapped page, which nobody asks EventIdx about', async () => {
+    const { driver } = machine('mapped', { doorbellPage: createDoorbellPage });
+    await driver.enable();
+    expect((await driver.identifyController()).oacs).toBe(0);
+    const effects = new DataView((await driver.logPage(5, 4096)).buffer);
+    expect(effects.getUint32(4 * AdminOpcode.doorbellBufferConfig, true)).toBe(0);
+    const prp1 = driver.ram.allocate(8192);
+    const config = { opcode: AdminOpcode.doorbellBufferConfig, prp1, prp2: prp1 + 4096 };
+    expect((await driver.submit(driver.admin, config)).status).toBe(Status.invalidOpcode);
+  });
+
   test('the buffers are forgotten by a reset', async () => {
     const { driver, ram, controller, settle } = await started('mapped');
     await driver.useShadowDoorbells();
