@@ -9,6 +9,8 @@ export interface ReactorWorld {
   involuntarySwitches(): number;
   /** Processors that this process may use. */
   readonly cpus: number;
+  /** Lets others run that wait for this processor (sched_yield). */
+  yieldCpu(): void;
   /** Calls `readable` on the event loop while the fd is readable, until the returned function is called. */
   watch(fd: number, readable: () => void): () => void;
   /** Once, after timers, promises and other events have had their turn. */
@@ -54,6 +56,7 @@ export class Reactor {
   readonly window: SpinWindow;
   readonly #world: ReactorWorld;
   readonly #dedicated: boolean;
+  readonly #oneCpu: boolean;
   readonly #afterWork: () => boolean;
   readonly #failed: (error: unknown) => void;
   readonly #wake = () => this.#woken();
@@ -77,7 +80,8 @@ export class Reactor {
     this.#dedicated = options.poll === 'dedicated';
     this.#afterWork = options.afterWork ?? (() => false);
     this.#failed = options.failed ?? (() => {});
-    this.window = new SpinWindow(options.poll === 'never' ? 1 : world.cpus);
+    this.window = new SpinWindow(options.poll !== 'never');
+    this.#oneCpu = world.cpus === 1;
     this.#sleptAtUs = world.nowUs();
     this.#switches = world.involuntarySwitches();
   }
@@ -170,13 +174,14 @@ export class Reactor {
         if (idle) this.#foundWhileIdle();
         idle = false;
         anyFound = true;
+        if (this.#sleepsAtOnce() && this.#fallAsleep()) return;
       } else if (!idle) {
         idle = true;
         idleSinceUs = this.#world.nowUs();
-        untilClock = this.#windowUs(anyFound) === 0 ? 1 : CLOCK_EVERY;
+        untilClock = this.#oneCpu || this.#windowUs(anyFound) === 0 ? 1 : CLOCK_EVERY;
       }
       if (--untilClock <= 0) {
-        untilClock = CLOCK_EVERY;
+        untilClock = this.#oneCpu ? 1 : CLOCK_EVERY;
         const nowUs = this.#world.nowUs();
         if (idle && !this.#dedicated && elapsedUs(idleSinceUs, nowUs) >= this.#windowUs(anyFound) && this.#fallAsleep())
           return;
@@ -185,8 +190,24 @@ export class Reactor {
           return;
         }
       }
+      if (idle && this.#oneCpu && this.window.us > 0) this.#giveWay();
       found = this.#look(false);
     }
+  }
+
+  /**
+   * On one processor who brings the work runs only while we do not, so looking on means to let it run. Where that takes long, somebody else ran:
+   * then it is better to sleep, and to be woken before them.
+   */
+  #giveWay(): void {
+    const beforeUs = this.#world.nowUs();
+    this.#world.yieldCpu();
+    if (elapsedUs(beforeUs, this.#world.nowUs()) > MAX_WINDOW_US) this.window.preempted();
+  }
+
+  /** No second look: fds are level-triggered and arm() looks, and a look in vain is a system call too many where the window is 0. */
+  #sleepsAtOnce(): boolean {
+    return this.window.us === 0 && !this.#dedicated && this.#allTell() && !this.#afterWork();
   }
 
   /** Where doorbells come without a wake-up, sleep is 1 ms long: looking on is always worth it while there is work. */
@@ -200,7 +221,9 @@ export class Reactor {
     else this.window.hit();
   }
 
+  /** A processor given away counts as taken away: on one CPU `giveWay` sees it by the clock. */
   #preempted(): boolean {
+    if (this.#oneCpu) return false;
     const before = this.#switches;
     this.#switches = this.#world.involuntarySwitches();
     return this.#switches !== before;
@@ -219,6 +242,16 @@ export class Reactor {
     this.#asleep = true;
     this.#sleptAtUs = this.#world.nowUs();
     if (this.#hasSilent()) this.#cancelTimer = this.#world.later(this.#resume);
+    return true;
+  }
+
+  /** Every source says when it has more work: by its fd, or when it is armed. */
+  #allTell(): boolean {
+    const entries = this.#entries;
+    for (let i = 0; i < entries.length; i++) {
+      const { source } = entries[i]!;
+      if (source.silent === true || (source.arm === undefined && source.wakeFd === undefined)) return false;
+    }
     return true;
   }
 

@@ -19,13 +19,14 @@ export class SpinWindow {
   #shortSleeps = 0;
   readonly #enabled: boolean;
 
-  /** `cpus`: how many this process may run on. With one, the other side runs only while we sleep. */
-  constructor(cpus: number) {
-    this.#enabled = cpus > 1;
+  /** Not `enabled`: always 0. */
+  constructor(enabled: boolean) {
+    this.#enabled = enabled;
   }
 
   /** Something came while looking on. */
   hit(): void {
+    if (this.us === 0) return;
     if (this.us < MAX_WINDOW_US) this.us = Math.min(MAX_WINDOW_US, this.us * 2);
     this.#patience = 1;
   }

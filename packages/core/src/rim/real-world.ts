@@ -5,6 +5,7 @@ import type { ReactorWorld } from '../reactor/reactor.ts';
 export function realWorld(native: Native): ReactorWorld {
   return {
     cpus: native.cpuCount(),
+    yieldCpu: () => native.yieldThread(),
     // A call into the addon would allocate its result.
     nowUs: () => (performance.now() * 1000) & 0x3fff_ffff,
     involuntarySwitches: () => native.contextSwitches(),

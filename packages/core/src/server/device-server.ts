@@ -230,6 +230,7 @@ function eventFds(native: Native): EventFds {
 /** Nothing runs by itself. */
 const manualWorld: ReactorWorld = {
   cpus: 1,
+  yieldCpu: () => {},
   nowUs: () => 0,
   involuntarySwitches: () => 0,
   watch: () => () => {},

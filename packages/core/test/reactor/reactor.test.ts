@@ -1,6 +1,6 @@
 import { beforeEach, expect, test } from 'vitest';
 import type { PollSource } from '../../src/reactor/poll-source.ts';
-import { Reactor } from '../../src/reactor/reactor.ts';
+import { Reactor, type ReactorOptions } from '../../src/reactor/reactor.ts';
 import { MAX_WINDOW_US } from '../../src/reactor/spin-window.ts';
 import { VirtualWorld } from './virtual-world.ts';
 
@@ -28,6 +28,7 @@ class Source implements PollSource {
 
   arm(): boolean {
     this.armed++;
+    if (this.work > 0) return false;
     if (this.refusesToArm === 0) return true;
     this.refusesToArm--;
     return false;
@@ -45,7 +46,11 @@ beforeEach(() => {
 
 /** A reactor that has looked once and sleeps. */
 function asleep(...sources: Source[]): Reactor {
-  const reactor = new Reactor(world);
+  return asleepAs({}, ...sources);
+}
+
+function asleepAs(options: ReactorOptions, ...sources: Source[]): Reactor {
+  const reactor = new Reactor(world, options);
   for (const source of sources) reactor.add(source);
   world.run();
   expect(reactor.asleep).toBe(true);
@@ -146,12 +151,38 @@ test('never more than the longest window', () => {
   expect(reactor.window.us).toBeLessThanOrEqual(MAX_WINDOW_US);
 });
 
-test('with one processor it never looks on', () => {
+test("'never' sleeps at once, without a second look", () => {
+  const source = new Source(3);
+  const reactor = asleepAs({ poll: 'never' }, source);
+  const { looks } = source;
+  pingPong(reactor, source, 5, 100);
+  expect(reactor.window.us).toBe(0);
+  expect(source.looks - looks).toBe(100);
+});
+
+test('with one processor it gives way while it looks on', () => {
   world.cpus = 1;
   const source = new Source(3);
   const reactor = asleep(source);
-  pingPong(reactor, source, 5, 100);
+  let left = 100;
+  world.onYield = () => {
+    if (left-- > 0) source.work = 1;
+  };
+  pingPong(reactor, source, 5, 1);
+  expect(source.done).toBe(101);
+  expect(source.armed).toBe(2);
+});
+
+test('with one processor that somebody else wants for long, it sleeps at once', () => {
+  world.cpus = 1;
+  world.onYield = () => {
+    world.timeUs += 3000;
+  };
+  const source = new Source(3);
+  const reactor = asleep(source);
+  pingPong(reactor, source, 5, 20);
   expect(reactor.window.us).toBe(0);
+  expect(world.yields).toBe(1);
 });
 
 test('preempted while looking on, it stops looking on', () => {

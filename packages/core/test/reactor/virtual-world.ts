@@ -7,6 +7,9 @@ export class VirtualWorld implements ReactorWorld {
   switches = 0;
   clockReads = 0;
   lookUs = 1;
+  /** What runs while the processor is given away, and for how long. */
+  onYield: (() => void) | null = null;
+  yields = 0;
   /** Called at each look at the clock: what happens meanwhile outside. */
   onLook: ((nowUs: number) => void) | null = null;
   readonly watched = new Map<number, () => void>();
@@ -18,6 +21,11 @@ export class VirtualWorld implements ReactorWorld {
     this.timeUs += this.lookUs;
     this.onLook?.(this.timeUs);
     return this.timeUs;
+  }
+
+  yieldCpu(): void {
+    this.yields++;
+    this.onYield?.();
   }
 
   involuntarySwitches(): number {
