@@ -24,30 +24,35 @@ export const adminOpcodes: OpcodeTable = opcodeTable({
   },
   [AdminOpcode.createSubmissionQueue]: {
     name: 'Create I/O SQ',
-    replay: { resume: 'one row: created is stored last' },
+    replay: { resume: 'step 1: checked, and created anew' },
     effects: 0,
     run: createSubmissionQueue,
   },
   [AdminOpcode.getLogPage]: { name: 'Get Log Page', replay: 'again', effects: 0, run: getLogPage },
   [AdminOpcode.deleteCompletionQueue]: {
     name: 'Delete I/O CQ',
-    replay: { resume: 'one row: created is cleared' },
+    replay: { resume: 'step 1: checked, and deleted as often as need be' },
     effects: 0,
     run: deleteCompletionQueue,
   },
   [AdminOpcode.createCompletionQueue]: {
     name: 'Create I/O CQ',
-    replay: { resume: 'one row: created is stored last' },
+    replay: { resume: 'step 1: checked, and created anew' },
     effects: 0,
     run: createCompletionQueue,
   },
   [AdminOpcode.identify]: { name: 'Identify', replay: 'again', effects: 0, run: identify },
-  [AdminOpcode.abort]: { name: 'Abort', replay: 'again', effects: 0, run: abort },
+  [AdminOpcode.abort]: {
+    name: 'Abort',
+    replay: { resume: 'step 1: takes an event request back' },
+    effects: 0,
+    run: abort,
+  },
   [AdminOpcode.setFeatures]: { name: 'Set Features', replay: 'again', effects: 0, run: setFeatures },
   [AdminOpcode.getFeatures]: { name: 'Get Features', replay: 'again', effects: 0, run: getFeatures },
   [AdminOpcode.asyncEventRequest]: {
     name: 'Asynchronous Event Request',
-    replay: 'again',
+    replay: { resume: 'step 1: outstanding; step 2: told, the event is in the completion' },
     effects: 0,
     run: asyncEventRequest,
   },
@@ -64,15 +69,19 @@ function abort(controller: Controller, command: Command): boolean {
   const { cdw10 } = command.sqe;
   const queue = controller.queues.submission[cdw10 & 0xffff];
   if (queue === undefined || !queue.created) return command.fail(Status.invalidField);
-  command.result = 1;
-  const completions = queue.completions;
-  if (queue.id !== 0 || !completions.hasRoom) return true;
+  const { completions } = queue;
+  const possible = queue.id === 0 && completions.hasRoom && controller.events.has(cdw10 >>> 16);
+  if (command.step === 0 && !possible) {
+    command.result = 1;
+    return true;
+  }
+  command.step = 1;
+  command.result = 0;
   const request = controller.events.withdraw(cdw10 >>> 16);
   if (request === null) return true;
   completions.reserved++;
   request.fail(Status.abortRequested);
   controller.processor.unpark(request);
-  command.result = 0;
   return true;
 }
 
@@ -95,7 +104,7 @@ function getFeatures(controller: Controller, command: Command): boolean {
 
 /** Asynchronous Event Request (5.2): ends with an event, and holds no completion entry until then. */
 function asyncEventRequest(controller: Controller, command: Command): boolean {
-  if (command.step === 1) return true;
+  if (command.step !== 0) return true;
   if (!controller.events.accept(command)) return command.fail(Status.asyncEventLimitExceeded);
   command.step = 1;
   command.queue.completions.reserved--;

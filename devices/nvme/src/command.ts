@@ -27,7 +27,11 @@ export const commandColumns = {
 } as const;
 export type CommandRows = ColumnArrays<typeof commandColumns>;
 
-export const Phase = { free: 0, fetching: 1, executing: 2, completed: 3, posting: 4 } as const;
+/**
+ * `completed`: `cqe` has status and dword 0. `posting`: it is whole, and `entry` is its place in the completion queue, whose tail moves on after. `disowned`:
+ * a reset has ended it, and only its I/O is waited for: a successor has the fence for that, and frees it.
+ */
+export const Phase = { free: 0, fetching: 1, executing: 2, completed: 3, posting: 4, disowned: 5 } as const;
 
 /** What takes a command further, when what it waited for has ended: the processor. */
 export interface CommandRunner {
@@ -48,7 +52,10 @@ export class DriveRequest extends BlockRequest {
   }
 }
 
-/** One command, from its fetch to its completion. Pooled: what there is of it is in its slot of the arena. */
+/**
+ * One command, from its fetch to its completion. Pooled: what there is of it is in its slot of the arena (row, `sqe`, `cqe`), and a successor runs it from
+ * there as its opcode says. Everything else is made again by that: data, lists and payload by the same steps, `parked` and `queue` from the row.
+ */
 export class Command extends DmaTask {
   readonly slot: number;
   readonly rows: CommandRows;
@@ -56,22 +63,21 @@ export class Command extends DmaTask {
   /** The words of `sqe`: fields that are used for every command are read from here. */
   readonly words: Int32Array;
   readonly cqe: RecordOf<typeof CompletionEntry>;
+  /** The words of `cqe`. */
+  readonly ending: Int32Array;
   /** The guest's side of its data. */
   readonly data: ScatterList;
   readonly prp = new PrpWalk();
   readonly request: DriveRequest;
   readonly #runner: CommandRunner;
   queue: SubmissionQueue;
-  /** Of the controller when this was fetched: an older one is disowned. */
+  /** Of the processor when this was fetched: an older one is disowned (as `phase` says to a successor). */
   generation = 0;
   /** `data` has begun and wants a release; the same for `drive`. */
   holdsData = false;
   holdsDrive = false;
   /** Kept until something happens, and nothing of it is under way (Asynchronous Event Request, a deletion that waits). */
   parked = false;
-  /** Status field of the completion, and its dword 0. */
-  status = 0;
-  result = 0;
   readonly #memory: GuestMemory;
   #payload: HostBuffer | null = null;
   #drive: ScatterList | null = null;
@@ -91,6 +97,7 @@ export class Command extends DmaTask {
     this.sqe = sqe;
     this.words = sqe.buffer.words;
     this.cqe = cqe;
+    this.ending = cqe.buffer.words;
     this.#memory = memory;
     this.data = memory.scatterList(maxSegments);
     this.queue = queue;
@@ -121,6 +128,20 @@ export class Command extends DmaTask {
   }
   set cursor(cursor: number) {
     this.rows.cursor[this.slot] = cursor;
+  }
+
+  /** Status field of the completion, and its dword 0: in the arena from the moment when they are known. */
+  get status(): number {
+    return this.ending[3]! >>> 17;
+  }
+  set status(status: number) {
+    this.ending[3] = status << 17;
+  }
+  get result(): number {
+    return this.ending[0]!;
+  }
+  set result(result: number) {
+    this.ending[0] = result;
   }
 
   get opcode(): number {

@@ -20,7 +20,7 @@ export const completionQueueColumns = {
 } as const;
 export type CompletionQueueRows = ColumnArrays<typeof completionQueueColumns>;
 
-/** NVMe Base 2.0, 3.3.1.2. */
+/** NVMe Base 2.0, 3.3.1.2. The guest's view is in the rows; the rest follows from those of commands and submission queues. */
 export class CompletionQueue {
   readonly id: number;
   readonly rows: CompletionQueueRows;
@@ -89,17 +89,17 @@ export class CompletionQueue {
     this.dirty = false;
   }
 
-  /** Takes the next entry: its index. Its phase is that of `phase` before the call. */
-  advance(): number {
+  /** The entry at the tail is taken. Its phase is that of `phase` before the call. */
+  advance(): void {
     const { rows, id } = this;
     const slot = rows.tail[id]!;
     if (slot + 1 === rows.entries[id]!) {
-      rows.tail[id] = 0;
+      // In this order: a phase that is not that of the command posting at the tail has been turned already.
       rows.phase[id] = rows.phase[id]! ^ 1;
+      rows.tail[id] = 0;
     } else {
       rows.tail[id] = slot + 1;
     }
-    return slot;
   }
 
   /** The guest has consumed up to `head`. False when it cannot have: beyond the queue, or beyond what was posted. */

@@ -31,6 +31,7 @@ const eventColumns = {
 export class AsyncEvents {
   readonly #controller: Controller;
   readonly #rows;
+  /** The outstanding ones: commands of that opcode at step 1. */
   readonly #requests: Command[] = [];
 
   constructor(controller: Controller) {
@@ -73,6 +74,8 @@ export class AsyncEvents {
       if (result < 0) return;
       const request = this.#requests.shift()!;
       request.result = result;
+      request.step = 2;
+      this.#told(result);
       completions.reserved++;
       this.#controller.processor.unpark(request);
     }
@@ -84,11 +87,17 @@ export class AsyncEvents {
       const pending = this.#rows.pending[type]!;
       if (pending === 0 || this.#rows.masked[type] !== 0) continue;
       const information = 31 - Math.clz32(pending & -pending);
-      this.#rows.pending[type] = pending & ~(1 << information);
-      this.#rows.masked[type] = 1;
       return type | (information << 8) | (pageOf[type] << 16);
     }
     return -1;
+  }
+
+  /** That event is with a request: a successor that finds it there does this again. */
+  #told(result: number): void {
+    const { pending, masked } = this.#rows;
+    const type = result & 7;
+    pending[type] = pending[type]! & ~(1 << ((result >>> 8) & 0xff));
+    masked[type] = 1;
   }
 
   /** A log page has been read without Retain Asynchronous Event. */
@@ -98,6 +107,11 @@ export class AsyncEvents {
       this.#rows.masked[type] = 0;
       this.#controller.wake();
     }
+  }
+
+  /** A request with that id is outstanding. */
+  has(cid: number): boolean {
+    return this.#requests.some((request) => request.cid === cid);
   }
 
   /** Takes back the request with that id, which is to be aborted. */

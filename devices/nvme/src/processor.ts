@@ -14,7 +14,10 @@ const burst = 32;
 /** Fields of dword 0 that no command here may use: FUSE, and PSDT, since there are neither fused commands nor SGLs. */
 const unsupportedFields = 0xc300;
 
-/** Fetches commands, runs them, and posts their completions. */
+/**
+ * Fetches commands, runs them, and posts their completions. What is counted and listed here, and in the queues' objects, a successor counts again
+ * from the rows of the commands.
+ */
 export class Processor implements CommandRunner {
   readonly #controller: Controller;
   readonly #memory: GuestMemory;
@@ -60,8 +63,10 @@ export class Processor implements CommandRunner {
       if (!completions.hasRoom && !this.#controller.doorbells.lookAtHead(completions)) break;
       const command = this.#take(queue);
       if (command === null) break;
-      command.entry = queue.advance();
+      // Recorded, then moved on: a successor that finds `next` at a command being fetched moves it.
+      command.entry = queue.next;
       command.phase = Phase.fetching;
+      queue.advance();
       count++;
       this.advance(command);
       // The command may have failed the controller, or have deleted the queue.
@@ -108,6 +113,7 @@ export class Processor implements CommandRunner {
     const last = (this.#generation - 1) | 0;
     const owned = this.#commands.filter((command) => command?.phase !== Phase.free && command?.generation === last);
     this.#stale += owned.length;
+    for (const command of owned) if (command !== null) command.phase = Phase.disowned;
     for (const command of owned) if (command !== null) this.unpark(command);
   }
 
@@ -178,15 +184,16 @@ export class Processor implements CommandRunner {
     const queue = command.queue;
     const completions = queue.completions;
     if (command.phase === Phase.completed) {
-      const words = command.cqe.buffer.words;
+      const words = command.ending;
       const phase = completions.rows.phase[completions.id]!;
-      words[0] = command.result;
       words[1] = 0;
       words[2] = queue.rows.head[queue.id]! | (queue.id << 16);
       words[3] = command.cid | (((command.status << 1) | phase) << 16);
-      command.entry = completions.advance();
-      completions.reserved--;
+      // Recorded, then moved on, as in `serve`.
+      command.entry = completions.tail;
       command.phase = Phase.posting;
+      completions.advance();
+      completions.reserved--;
     }
     const iova = completions.rows.iova[completions.id]! + command.entry * 16;
     const result = this.#memory.publish(command, iova, command.cqe.buffer, 0, 16);

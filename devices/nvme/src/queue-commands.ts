@@ -16,11 +16,14 @@ export function createCompletionQueue(controller: Controller, command: Command):
   const interruptsEnabled = (cdw11 & 2) !== 0;
   const vector = cdw11 >>> 16;
   const queue = controller.queues.completion[id];
-  if (id === 0 || queue === undefined || queue.created) return command.fail(Status.invalidQueueIdentifier);
+  if (id === 0 || queue === undefined || (command.step === 0 && queue.created)) {
+    return command.fail(Status.invalidQueueIdentifier);
+  }
   if (controller.registers.cc.iocqes !== completionEntrySize) return command.fail(Status.invalidQueueSize);
   const wrong = checkShape(controller, entries, cdw11, prp1);
   if (wrong !== Status.success) return command.fail(wrong);
   if (interruptsEnabled && vector >= vectors(controller)) return command.fail(Status.invalidInterruptVector);
+  command.step = 1;
   queue.create(prp1, entries, vector, interruptsEnabled);
   controller.doorbells.createdCompletion(queue);
   controller.queues.update();
@@ -35,13 +38,16 @@ export function createSubmissionQueue(controller: Controller, command: Command):
   const completionId = cdw11 >>> 16;
   const queue = controller.queues.submission[id];
   const completions = controller.queues.completion[completionId];
-  if (id === 0 || queue === undefined || queue.created) return command.fail(Status.invalidQueueIdentifier);
+  if (id === 0 || queue === undefined || (command.step === 0 && queue.created)) {
+    return command.fail(Status.invalidQueueIdentifier);
+  }
   if (completionId === 0 || completions === undefined || !completions.created) {
     return command.fail(Status.completionQueueInvalid);
   }
   if (controller.registers.cc.iosqes !== submissionEntrySize) return command.fail(Status.invalidQueueSize);
   const wrong = checkShape(controller, entries, cdw11, prp1);
   if (wrong !== Status.success) return command.fail(wrong);
+  command.step = 1;
   queue.create(prp1, entries, completions);
   controller.doorbells.created(queue);
   controller.queues.update();
@@ -65,8 +71,11 @@ function vectors(controller: Controller): number {
 export function deleteCompletionQueue(controller: Controller, command: Command): boolean {
   const id = command.sqe.cdw10 & 0xffff;
   const queue = controller.queues.completion[id];
-  if (id === 0 || queue === undefined || !queue.created) return command.fail(Status.invalidQueueIdentifier);
+  if (id === 0 || queue === undefined || (command.step === 0 && !queue.created)) {
+    return command.fail(Status.invalidQueueIdentifier);
+  }
   if (queue.users > 0) return command.fail(Status.invalidQueueDeletion);
+  command.step = 1;
   queue.delete();
   controller.queues.update();
   controller.interrupts.update();

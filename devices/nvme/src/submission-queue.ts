@@ -24,7 +24,7 @@ export const submissionQueueColumns = {
 } as const;
 export type SubmissionQueueRows = ColumnArrays<typeof submissionQueueColumns>;
 
-/** NVMe Base 2.0, 3.3.1.1. */
+/** NVMe Base 2.0, 3.3.1.1. The guest's view is in the rows; the rest follows from those of commands. */
 export class SubmissionQueue {
   readonly id: number;
   readonly rows: SubmissionQueueRows;
@@ -34,7 +34,7 @@ export class SubmissionQueue {
   inFlight = 0;
   /** Fetches under way: 0 or 1 at any time with mapped memory. */
   fetching = 0;
-  /** The Delete command that waits for the commands in flight. */
+  /** The Delete command that waits for the commands in flight: that at step 1 with this queue's id. */
   deletion: Command | null = null;
 
   constructor(id: number, rows: SubmissionQueueRows, completions: CompletionQueue) {
@@ -79,21 +79,25 @@ export class SubmissionQueue {
     this.inFlight = 0;
     this.fetching = 0;
     this.deletion = null;
-    completions.users++;
+    if (!this.created) completions.users++;
     rows.created[id] = 1;
   }
 
   delete(): void {
+    if (!this.created) return;
     this.rows.created[this.id] = 0;
     this.completions.users--;
   }
 
-  /** Takes the next entry to fetch: its index. */
-  advance(): number {
+  /** The next entry to fetch. */
+  get next(): number {
+    return this.rows.next[this.id]!;
+  }
+  /** It is being fetched. */
+  advance(): void {
     const { rows, id } = this;
     const index = rows.next[id]!;
     rows.next[id] = index + 1 === rows.entries[id]! ? 0 : index + 1;
-    return index;
   }
 
   /** A fetch has ended. The guest may reuse entries before `head`, so it only moves when none is under way. */

@@ -1,0 +1,148 @@
+import { AdminOpcode } from '@sidecard/testing';
+import { afterEach, describe, expect, test, vi } from 'vitest';
+import { Command, commandColumns, Phase } from '../src/command.ts';
+import { completionQueueColumns } from '../src/completion-queue.ts';
+import { commandSlots, queueCount } from '../src/limits.ts';
+import { Status } from '../src/status.ts';
+import { submissionQueueColumns } from '../src/submission-queue.ts';
+import { type Machine, started, ways } from './machine.ts';
+
+/** What a successor would find: the arena's rows, as they are at a moment. */
+function arena({ controller }: Machine) {
+  const { state } = controller.host;
+  return {
+    commands: state.table('nvme/command', commandColumns, commandSlots),
+    sq: state.table('nvme/sq', submissionQueueColumns, queueCount),
+    cq: state.table('nvme/cq', completionQueueColumns, queueCount),
+  };
+}
+
+/** Calls `look` before every store of a command's phase, which is the word that a successor goes by. */
+function atPhase(look: (command: Command, phase: number) => void): void {
+  const { get, set } = Object.getOwnPropertyDescriptor(Command.prototype, 'phase')!;
+  Object.defineProperty(Command.prototype, 'phase', {
+    configurable: true,
+    get,
+    set(this: Command, phase: number) {
+      look(this, phase);
+      set!.call(this, phase);
+    },
+  });
+  restore = () => Object.defineProperty(Command.prototype, 'phase', { configurable: true, get, set });
+}
+
+let restore = () => {};
+afterEach(() => {
+  restore();
+  restore = () => {};
+  vi.restoreAllMocks();
+});
+
+describe.each(ways)('what a successor finds (state.md), %s memory', (way) => {
+  test('a command that is being fetched is recorded before its queue moves on', async () => {
+    const made = await started(way);
+    const { sq, commands } = arena(made);
+    const seen: boolean[] = [];
+    atPhase(({ slot }, phase) => {
+      if (phase === Phase.fetching) seen.push(sq.next[commands.queue[slot]!] === commands.entry[slot]);
+    });
+    for (let lba = 0; lba < 100; lba++) await made.driver.read(made.queue, 1, lba, 512, { blockBytes: 512 });
+    expect(seen).toEqual(new Array(100).fill(true));
+  });
+
+  test('a completion is recorded before it is marked, and before its queue moves on', async () => {
+    const made = await started(way);
+    const { cq, commands } = arena(made);
+    let posted = 0;
+    atPhase((command, phase) => {
+      const { slot, cqe } = command;
+      if (phase === Phase.completed) expect(cqe.status).toBe(Status.lbaOutOfRange | (1 << 14));
+      if (phase !== Phase.posting) return;
+      posted++;
+      expect(commands.entry[slot]).toBe(cq.tail[1]);
+      expect(cqe).toMatchObject({ sqid: 1, cid: command.cid, phase: cq.phase[1] });
+    });
+    for (let count = 0; count < 70; count++) {
+      await expect(made.driver.read(made.queue, 1, 1 << 20, 512, { blockBytes: 512 })).rejects.toThrow('0h/80h');
+    }
+    expect(posted).toBe(70);
+  });
+
+  test('an event is with its request before it is no longer pending', async () => {
+    const made = await started(way);
+    const { driver, controller, settle } = made;
+    const cid = driver.admin.submit({ opcode: AdminOpcode.asyncEventRequest });
+    settle();
+    let told = 0;
+    atPhase(({ cqe, step }, phase) => {
+      if (phase !== Phase.completed) return;
+      told++;
+      expect([cqe.dw0, step]).toEqual([1 << 16, 2]);
+    });
+    controller.events.error(0);
+    settle();
+    expect(told).toBe(1);
+    expect((await driver.admin.completion(cid)).dw0).toBe(1 << 16);
+  });
+
+  test('commands that a reset has disowned are never run again', async () => {
+    const made = await started(way);
+    const { driver, drive, queue, settle, ram } = made;
+    drive.stalled = true;
+    const prp1 = ram.allocate(4096);
+    for (let index = 0; index < 3; index++) queue.submit({ opcode: 2, nsid: 1, prp1 });
+    settle();
+    driver.registers.cc.value = 0;
+    const phases = () => [...arena(made).commands.phase].filter((phase) => phase !== Phase.free);
+    expect(phases()).toEqual([Phase.disowned, Phase.disowned, Phase.disowned]);
+    drive.stalled = false;
+    settle(1000);
+    expect(phases()).toEqual([]);
+  });
+});
+
+describe('queue commands and Abort, run again where they died', () => {
+  /** Runs an admin command at the step where it had been recorded; its status and dword 0. */
+  function run({ controller }: Machine, opcode: number, step: number, more: object) {
+    const command = {
+      step,
+      status: 0,
+      result: 0,
+      sqe: { cdw10: 0, cdw11: 0, prp1: 0, ...more },
+      fail(status: number) {
+        this.status = status;
+        return true;
+      },
+    };
+    expect(controller.opcodes.admin[opcode]!.run(controller, command as never)).toBe(true);
+    return command;
+  }
+
+  test('each does the rest', async () => {
+    const made = await started('mapped');
+    const prp1 = made.ram.allocate(4096);
+    const create = { prp1, cdw10: (15 << 16) | 2, cdw11: 1 };
+    const createSubmission = { ...create, cdw11: (2 << 16) | 1 };
+    for (const [opcode, fields] of [
+      [AdminOpcode.createCompletionQueue, create],
+      [AdminOpcode.createSubmissionQueue, createSubmission],
+      [AdminOpcode.deleteSubmissionQueue, { cdw10: 2 }],
+      [AdminOpcode.deleteCompletionQueue, { cdw10: 2 }],
+    ] as const) {
+      const { step, status } = run(made, opcode, 0, fields);
+      expect([step, status]).toEqual([1, Status.success]);
+      expect(run(made, opcode, 1, fields).status).toBe(Status.success);
+    }
+    expect(made.controller.queues.completion[2]!.created).toBe(false);
+    expect(made.controller.queues.completion[2]!.users).toBe(0);
+  });
+
+  test('an Abort that had taken an event request back says so', async () => {
+    const made = await started('mapped');
+    const cid = made.driver.admin.submit({ opcode: AdminOpcode.asyncEventRequest });
+    made.settle();
+    const { step, result } = run(made, AdminOpcode.abort, 0, { cdw10: cid << 16 });
+    expect([step, result]).toEqual([1, 0]);
+    expect(run(made, AdminOpcode.abort, 1, { cdw10: cid << 16 }).result).toBe(0);
+  });
+});
