@@ -43,8 +43,9 @@ export class Staging {
       if (first >= 0) return this.#use(index, first, pages);
     }
     if (this.#arenas.length === this.#maxArenas) return -1;
-    const memory = HostBuffer.alloc(ARENA_BYTES);
-    this.#arenas.push({ memory, handle: this.#native.pin(memory.buffer), used: new Uint8Array(ARENA_PAGES) });
+    const arena = createArena(this.#native);
+    if (arena === null) return -1;
+    this.#arenas.push(arena);
     return this.#use(this.#arenas.length - 1, 0, pages);
   }
 
@@ -74,6 +75,15 @@ export class Staging {
     this.usedBytes += pages * PAGE;
     return index * ARENA_PAGES + first;
   }
+}
+
+/** A memory file, since drives that go past the page cache (O_DIRECT) want pages, and an ArrayBuffer begins anywhere. Null when there is no memory. */
+function createArena(native: MemoryNative): Arena | null {
+  const fd = native.memfd('sidecard staging', ARENA_BYTES);
+  const mapped = native.map(fd, 0, ARENA_BYTES, true);
+  native.close(fd);
+  if (typeof mapped === 'number') return null;
+  return { memory: new HostBuffer(mapped), handle: native.mapping(mapped), used: new Uint8Array(ARENA_PAGES) };
 }
 
 /** First of `pages` free pages in a row, at or after `from`; -1 when there are none. */

@@ -1,0 +1,35 @@
+import { afterEach, expect, test } from 'vitest';
+import { Attached } from './attached.ts';
+import { NvmeDaemon } from './daemon.ts';
+import { pattern } from './machine.ts';
+
+const cleanUp: (() => unknown)[] = [];
+afterEach(async () => {
+  for (const step of cleanUp.splice(0).reverse()) await step();
+});
+
+// O_DIRECT takes whole blocks from aligned memory only: also where that memory is ours (Compare, guest memory behind messages).
+test.each([
+  ['mapped', 512],
+  ['mapped', 4096],
+  ['messages', 512],
+  ['messages', 4096],
+] as const)('cache=none, %s memory, blocks of %i bytes: every size and place', async (memory, blockBytes) => {
+  const daemon = await NvmeDaemon.start(`file=IMAGE,size=8M,cache=none,lba=${blockBytes}`);
+  cleanUp.push(() => daemon.remove());
+  const guest = await Attached.to(daemon, { memory, doorbells: 'trapped', interrupts: 'msix' });
+  cleanUp.push(() => daemon.stop());
+  cleanUp.push(() => guest.close());
+  const { driver } = guest;
+  const queue = guest.queues[1]!;
+  for (const sizeBytes of [blockBytes, 3 * blockBytes, 64 * 1024, 1024 * 1024]) {
+    for (const pageOffset of [0, 4, 512, 2044]) {
+      const options = { blockBytes, pageOffset };
+      const data = pattern(sizeBytes, sizeBytes + pageOffset);
+      await driver.write(queue, 1, 3, data, options);
+      await driver.compare(queue, 1, 3, data, options);
+      expect(Buffer.compare(await driver.read(queue, 1, 3, sizeBytes, options), data)).toBe(0);
+    }
+  }
+  expect(daemon.log).not.toMatch(/"level":[56]0/);
+});
