@@ -8,7 +8,7 @@ import { encodeFields, encodeMessage } from '../../../testing/src/message.ts';
 import { RecordedLog } from '../../../testing/src/recorded-log.ts';
 import { FdList } from '../../src/protocol/fd-list.ts';
 import { Command, DMA_MAP_BYTES, DmaMap, RegionAccess } from '../../src/protocol/messages.ts';
-import { ListenError, type ServeOptions, type Server, serve } from '../../src/rim/index.ts';
+import { ListenError, type ServeOptions, type Server, serve, serveBus } from '../../src/rim/index.ts';
 import { SocketChannel } from '../../src/server/socket-channel.ts';
 import { Edu } from '../server/edu.ts';
 
@@ -208,4 +208,31 @@ test('an access allocates nothing', async () => {
   // A garbage collection would make this negative: 16 bytes per access would be 800 KB.
   expect(process.memoryUsage().heapUsed - before).toBeLessThan(400_000);
   client.channel.close();
+});
+
+test('a bus of functions, each on a socket of its own', async () => {
+  const create = (host: ConstructorParameters<typeof Edu>[0]) => new Edu(host);
+  const functions = [0, 1].map((number) => ({
+    device: 4,
+    number,
+    at: { socketPath: join(folder, `${number}.sock`) },
+    create,
+  }));
+  const options = { log: new RecordedLog(), arenaBytes: 1024 * 1024 };
+  const { bus, close } = await serveBus(options, functions);
+  const clients = functions.map(({ at }) => new Client(at.socketPath));
+  for (const client of clients) {
+    await client.version();
+    expect(await client.readByte()).toBe(0xed);
+  }
+  const headerType = new Uint8Array(1);
+  bus.readConfig(4, 1, 0x0e, headerType, 0, 1);
+  expect(headerType[0]).toBe(0x80);
+  for (const client of clients) client.channel.close();
+
+  const taken = { ...functions[1]!, device: 5, at: { socketPath: join(folder, 'new.sock') } };
+  await expect(serveBus(options, [taken, functions[0]!])).rejects.toThrow(/in use by a running daemon/);
+  expect(existsSync(taken.at.socketPath)).toBe(false);
+  await close();
+  expect(functions.some(({ at }) => existsSync(at.socketPath))).toBe(false);
 });
