@@ -1,6 +1,7 @@
 import type { Command } from './command.ts';
-import { Feature } from './commands.ts';
+import { allNamespaces, Feature } from './commands.ts';
 import type { Controller } from './controller.ts';
+import { HealthEvent } from './events.ts';
 import { ioQueues, queueCount } from './limits.ts';
 import { Status, type StatusCode } from './status.ts';
 
@@ -20,9 +21,14 @@ const featureColumns = { value: 'u32' } as const;
 /** Interrupt vector configuration (09h) by vector, and temperature thresholds (04h) by type: 0 over, 1 under. */
 const vectorColumns = { coalescingDisabled: 'u8' } as const;
 const thresholdColumns = { kelvin: 'u16' } as const;
+/** Error recovery (05h), by position of the namespace. */
+const recoveryColumns = { value: 'u16' } as const;
 
-/** All features there are, for log page 12h. */
-export const featureIds: readonly number[] = Object.values(Feature);
+/** Asynchronous event configuration (0Bh): bits 7:0 are those of the critical warning. */
+const temperatureWarnings = 1 << 1;
+const reliabilityWarnings = 1 << 2;
+
+const featureIds: readonly number[] = Object.values(Feature);
 
 function defaultValue(feature: number): number {
   switch (feature) {
@@ -44,6 +50,7 @@ export class Features {
   readonly #values;
   readonly #vectors;
   readonly #thresholds;
+  readonly #recovery;
 
   constructor(controller: Controller) {
     const { state } = controller.host;
@@ -51,6 +58,7 @@ export class Features {
     this.#values = state.table('nvme/feature', featureColumns, 32);
     this.#vectors = state.table('nvme/feature/vector', vectorColumns, queueCount);
     this.#thresholds = state.table('nvme/feature/temperature', thresholdColumns, 2);
+    this.#recovery = state.table('nvme/feature/error-recovery', recoveryColumns, controller.namespaces.length);
     if (this.#values.value[Feature.numberOfQueues] === 0) this.reset();
   }
 
@@ -61,6 +69,18 @@ export class Features {
     this.#vectors.coalescingDisabled.fill(0);
     this.#thresholds.kelvin[0] = warningKelvin;
     this.#thresholds.kelvin[1] = 0;
+    this.#recovery.value.fill(0);
+  }
+
+  /** All features there are. Without a volatile cache there is no switch for it. */
+  get ids(): readonly number[] {
+    return featureIds.filter((id) => id !== Feature.volatileWriteCache || this.#controller.hasVolatileCache);
+  }
+
+  /** The temperature, which never changes, is at or beyond a threshold that the guest has set. */
+  get temperatureAlarm(): boolean {
+    const { kelvin } = this.#thresholds;
+    return temperatureKelvin >= kelvin[0]! || temperatureKelvin <= kelvin[1]!;
   }
 
   /** The guest wants its writes durable when they complete. */
@@ -69,9 +89,9 @@ export class Features {
   }
 
   /** The guest wants to hear of a critical warning; `information` as in the event. */
-  healthEvent(_information: number): boolean {
-    // Only reliability (critical warning bit 2) is ever raised.
-    return (this.#values.value[Feature.asyncEvents]! & (1 << 2)) !== 0;
+  healthEvent(information: number): boolean {
+    const wanted = information === HealthEvent.temperature ? temperatureWarnings : reliabilityWarnings;
+    return (this.#values.value[Feature.asyncEvents]! & wanted) !== 0;
   }
   noticeEvent(information: number): boolean {
     return (this.#values.value[Feature.asyncEvents]! & (1 << (8 + information))) !== 0;
@@ -82,14 +102,13 @@ export class Features {
     const { cdw10, cdw11 } = command.sqe;
     const feature = cdw10 & 0xff;
     const select = (cdw10 >>> 8) & 7;
-    if (!featureIds.includes(feature) || select > Select.capabilities) return Status.invalidField;
-    if (feature === Feature.volatileWriteCache && !this.#controller.hasVolatileCache) return Status.invalidField;
+    if (!this.ids.includes(feature) || select > Select.capabilities) return Status.invalidField;
     if (feature === Feature.errorRecovery && !this.#isNamespace(command)) return Status.invalidNamespace;
     if (feature === Feature.interruptVector && (cdw11 & 0xffff) >= queueCount) return Status.invalidField;
     if (feature === Feature.temperatureThreshold && !validThreshold(cdw11)) return Status.invalidField;
     switch (select) {
       case Select.current:
-        command.result = this.#current(feature, cdw11);
+        command.result = this.#current(feature, cdw11, command.nsid);
         break;
       case Select.capabilities:
         command.result = changeable | (feature === Feature.errorRecovery ? namespaceSpecific : 0);
@@ -101,7 +120,8 @@ export class Features {
     return Status.success;
   }
 
-  #current(feature: number, cdw11: number): number {
+  #current(feature: number, cdw11: number, nsid: number): number {
+    if (feature === Feature.errorRecovery) return this.#recovery.value[nsid - 1]!;
     if (feature === Feature.temperatureThreshold) return this.#thresholds.kelvin[(cdw11 >>> 20) & 3]!;
     if (feature !== Feature.interruptVector) return this.#values.value[feature]!;
     const vector = cdw11 & 0xffff;
@@ -118,13 +138,20 @@ export class Features {
     const { cdw10, cdw11 } = command.sqe;
     const feature = cdw10 & 0xff;
     if (cdw10 >>> 31 !== 0) return Status.featureNotSaveable;
+    if (!this.ids.includes(feature)) return Status.invalidField;
+    const known = this.#isNamespace(command);
+    if (command.nsid !== 0 && command.nsid !== allNamespaces && !known) return Status.invalidNamespace;
+    if (known && feature !== Feature.errorRecovery) return Status.featureNotNamespaceSpecific;
     const values = this.#values.value;
     switch (feature) {
       case Feature.arbitration:
       case Feature.interruptCoalescing:
       case Feature.writeAtomicity:
+        values[feature] = cdw11;
+        return Status.success;
       case Feature.asyncEvents:
         values[feature] = cdw11;
+        this.#controller.health.warn();
         return Status.success;
       case Feature.powerManagement:
         if ((cdw11 & 0x1f) !== 0) return Status.invalidField; // power state 0 is the only one
@@ -133,15 +160,16 @@ export class Features {
       case Feature.temperatureThreshold:
         if (!validThreshold(cdw11)) return Status.invalidField;
         this.#thresholds.kelvin[(cdw11 >>> 20) & 3] = cdw11 & 0xffff;
+        this.#controller.health.warn();
         return Status.success;
       case Feature.errorRecovery:
-        if (!this.#isNamespace(command) && command.nsid !== 0xffff_ffff) return Status.invalidNamespace;
+        if (command.nsid === 0) return Status.invalidNamespace;
         // No namespace reports errors of deallocated blocks (NSFEAT bit 2).
         if ((cdw11 & (1 << 16)) !== 0) return Status.invalidField;
-        values[feature] = cdw11 & 0xffff;
+        if (known) this.#recovery.value[command.nsid - 1] = cdw11 & 0xffff;
+        else this.#recovery.value.fill(cdw11 & 0xffff);
         return Status.success;
       case Feature.volatileWriteCache:
-        if (!this.#controller.hasVolatileCache) return Status.invalidField;
         values[feature] = cdw11 & 1;
         return Status.success;
       case Feature.numberOfQueues:

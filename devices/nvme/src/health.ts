@@ -53,11 +53,25 @@ export class Health {
     this.rows.powerCycles[0] = this.rows.powerCycles[0]! + 1;
   }
 
-  /** Critical warning (NVMe Base 2.0, figure 207): bit 2, reliability degraded, once a flush has failed; bit 3, all media read-only. */
+  /**
+   * Critical warning (NVMe Base 2.0, figure 207): bit 1, a temperature threshold is passed; bit 2, reliability degraded, once a flush has failed; bit 3,
+   * all media read-only.
+   */
   get criticalWarning(): number {
-    const { namespaces } = this.#controller;
-    const degraded = namespaces.some((namespace) => namespace.flushFailed);
-    return (degraded ? 1 << 2 : 0) | (namespaces.every((namespace) => namespace.readOnly) ? 1 << 3 : 0);
+    const { namespaces, features } = this.#controller;
+    const readOnly = namespaces.every((namespace) => namespace.readOnly);
+    return (features.temperatureAlarm ? 1 << 1 : 0) | (this.#degraded ? 1 << 2 : 0) | (readOnly ? 1 << 3 : 0);
+  }
+
+  get #degraded(): boolean {
+    return this.#controller.namespaces.some((namespace) => namespace.flushFailed);
+  }
+
+  /** Thresholds, or which warnings are events, have changed: those that there are, are told. */
+  warn(): void {
+    const { events, features } = this.#controller;
+    if (features.temperatureAlarm) events.health(HealthEvent.temperature);
+    if (this.#degraded) events.health(HealthEvent.reliability);
   }
 
   /** A flush failed, and stays failed: what the kernel dropped cannot be asked for again. */

@@ -2,7 +2,7 @@ import type { HostBuffer } from '@sidecard/core';
 import type { Command } from './command.ts';
 import { allNamespaces, Feature, LogPage } from './commands.ts';
 import type { Controller } from './controller.ts';
-import { featureIds, temperatureKelvin } from './features.ts';
+import { temperatureKelvin } from './features.ts';
 import { errorLogEntries } from './limits.ts';
 import type { OpcodeTable } from './opcode.ts';
 import { Status } from './status.ts';
@@ -118,8 +118,8 @@ function fillEffects(controller: Controller, page: HostBuffer): void {
 }
 
 /** 12h (5.16.1.17). */
-function fillFeatures(_controller: Controller, page: HostBuffer): void {
-  for (const id of featureIds) {
+function fillFeatures(controller: Controller, page: HostBuffer): void {
+  for (const id of controller.features.ids) {
     const scope = id === Feature.errorRecovery ? namespaceScope : controllerScope;
     page.view.setUint32(4 * id, supported | scope, true);
   }

@@ -22,6 +22,7 @@ export const Status = {
   invalidQueueDeletion: 0x10c,
   featureNotSaveable: 0x10d,
   featureNotChangeable: 0x10e,
+  featureNotNamespaceSpecific: 0x10f,
   writeFault: 0x280,
   unrecoveredRead: 0x281,
   compareFailure: 0x285,

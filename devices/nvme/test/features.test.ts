@@ -56,6 +56,43 @@ describe.each(ways)('Set Features and Get Features, %s memory', (way) => {
     await expect(driver.getFeature(5, 7)).rejects.toThrow('0h/bh');
   });
 
+  test('error recovery is of one namespace, or of all', async () => {
+    const drives = [1, 2].map((seed) => new TestDrive(1 << 20, { seed }));
+    const { driver } = await started(way, { drives });
+    await driver.setFeature(5, 10, 2);
+    expect([await driver.getFeature(5, 1), await driver.getFeature(5, 2)]).toEqual([0, 10]);
+    await driver.setFeature(5, 7, 0xffff_ffff);
+    expect([await driver.getFeature(5, 1), await driver.getFeature(5, 2)]).toEqual([7, 7]);
+    await driver.enable();
+    expect(await driver.getFeature(5, 2)).toBe(0);
+  });
+
+  test('features of the controller are of no namespace', async () => {
+    const { driver } = await started(way);
+    for (const feature of [1, 2, 4, 6, 7, 8, 9, 0x0a, 0x0b]) {
+      await expect(driver.setFeature(feature, 0, 1)).rejects.toThrow('1h/fh');
+      await expect(driver.setFeature(feature, 0, 2)).rejects.toThrow('0h/bh');
+    }
+    await driver.setFeature(0x0b, 1, 0xffff_ffff);
+    expect(await driver.getFeature(0x0b, 1)).toBe(1);
+  });
+
+  test('a temperature threshold that is passed is a critical warning, and an event if it is wanted', async () => {
+    const { driver, settle } = await started(way);
+    const cid = driver.admin.submit({ opcode: AdminOpcode.asyncEventRequest });
+    await driver.setFeature(4, 311);
+    settle();
+    expect((await driver.logPage(2, 512))[0]).toBe(1 << 1);
+    expect(driver.admin.poll(cid)).toBeNull();
+    await driver.setFeature(0x0b, 1 << 1);
+    const event = await driver.admin.completion(cid);
+    expect(event.dw0).toBe(1 | (1 << 8) | (2 << 16));
+    await driver.setFeature(4, 343);
+    expect((await driver.logPage(2, 512))[0]).toBe(0);
+    await driver.setFeature(4, (1 << 20) | 320);
+    expect((await driver.adminCommand({ opcode: AdminOpcode.asyncEventRequest })).dw0).toBe(1 | (1 << 8) | (2 << 16));
+  });
+
   test('interrupt vectors', async () => {
     const { driver } = await started(way);
     await driver.setFeature(9, (1 << 16) | 64);
@@ -80,5 +117,9 @@ describe.each(ways)('Set Features and Get Features, %s memory', (way) => {
     expect((await driver.identifyController()).volatileWriteCache).toBe(false);
     await expect(driver.setFeature(6, 1)).rejects.toThrow('0h/2h');
     await expect(driver.getFeature(6)).rejects.toThrow('0h/2h');
+    // The log of features says the same.
+    const features = new DataView((await driver.logPage(0x12, 1024)).buffer);
+    expect(features.getUint32(4 * 6, true)).toBe(0);
+    expect(features.getUint32(4 * 7, true) & 1).toBe(1);
   });
 });

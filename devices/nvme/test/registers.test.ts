@@ -1,4 +1,6 @@
+import { AdminOpcode, decodeCompletion, encodeCommand } from '@sidecard/testing';
 import { describe, expect, test } from 'vitest';
+import { Status } from '../src/status.ts';
 import { machine, pattern, started, ways } from './machine.ts';
 import { TestDrive } from './test-drive.ts';
 
@@ -65,7 +67,7 @@ describe.each(ways)('starting and stopping, %s memory', (way) => {
   });
 
   test('pages of 64 KiB', async () => {
-    const { driver, drive } = machine(way, { drives: [new TestDrive(1 << 20)] });
+    const { driver, drive, settle } = machine(way, { drives: [new TestDrive(1 << 20)] });
     const admin = driver.ram.allocate(0x10000, 0x10000);
     const completions = driver.ram.allocate(0x10000, 0x10000);
     driver.registers.aqa = 0x000f_000f;
@@ -74,6 +76,18 @@ describe.each(ways)('starting and stopping, %s memory', (way) => {
     driver.registers.cc.value = enabled | (4 << 7);
     expect(driver.registers.csts.rdy).toBe(1);
     expect(drive.seen).toEqual([]);
+    // Inside of such a page nothing more is asked for than PRP1.
+    const data = driver.ram.allocate(0x10000, 0x10000);
+    const identify = { opcode: AdminOpcode.identify, cdw10: 1, prp1: data + 0x1800 };
+    driver.ram.store(admin, encodeCommand(identify, 5));
+    // From the last 2 KiB of one into the next, which PRP2 is: begun anywhere else but there it is wrong.
+    driver.ram.store(admin + 64, encodeCommand({ ...identify, prp1: data + 0xf800, prp2: data + 0x1000 }, 6));
+    driver.trapped.tail(0, 2);
+    settle();
+    const ends = [0, 1].map((entry) => decodeCompletion(driver.ram.load(completions + entry * 16, 16)));
+    const statuses = [5, 6].map((cid) => ends.find((end) => end.cid === cid)?.status);
+    expect(statuses).toEqual([0, Status.invalidPrpOffset]);
+    expect(new TextDecoder().decode(driver.ram.load(data + 0x1800 + 24, 8))).toBe('Sidecard');
   });
 
   test.each([1, 2])('shutdown (SHN %i) is complete when everything is durable', async (shn) => {
