@@ -216,6 +216,36 @@ describe('Doorbell Buffer Config', () => {
     expect((await driver.submit(driver.admin, config)).status).toBe(Status.invalidOpcode);
   });
 
+  test('buffers that go away and come back: what was written meanwhile is seen', async () => {
+    const { driver, client, ram, controller, settle } = await started('mapped');
+    await driver.useShadowDoorbells();
+    const queue = await driver.createQueues(2);
+    for (let lba = 0; lba < 3; lba++) await driver.read(queue, 1, lba, 512, { blockBytes: 512 });
+    const prp1 = ram.allocate(4096);
+    client.unmapRam(ram);
+    settle();
+    expect(controller.turns.arm()).toBe(true);
+    const cid = queue.submit({ opcode: 2, nsid: 1, prp1 });
+    settle();
+    expect(queue.poll(cid)).toBeNull();
+    expect(driver.registers.csts.value).toBe(1);
+    client.mapRam(ram);
+    expect((await queue.completion(cid)).status).toBe(0);
+  });
+
+  test('completion queues of two entries, on and on', async () => {
+    const { driver, controller, settle, ram } = await started('mapped');
+    await driver.useShadowDoorbells();
+    const queue = await driver.createQueues(2, { entries: 2 });
+    const prp1 = ram.allocate(4096);
+    for (let count = 0; count < 50; count++) {
+      const cid = queue.submit({ opcode: 2, nsid: 1, prp1 });
+      if (count % 3 === 0) while (!controller.turns.arm()) settle();
+      expect((await queue.completion(cid)).status).toBe(0);
+      if (count % 5 === 0) while (!controller.turns.arm()) settle();
+    }
+  });
+
   test('the buffers are forgotten by a reset', async () => {
     const { driver, ram, controller, settle } = await started('mapped');
     await driver.useShadowDoorbells();

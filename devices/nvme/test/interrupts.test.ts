@@ -63,4 +63,33 @@ describe.each(ways)('interrupts, %s memory', (way) => {
     driver.registers.intmc = 2;
     expect(driver.vectors[1]!.take()).toBe(1);
   });
+
+  test('MSI-X masked as a whole: what came meanwhile is pending, and told after', async () => {
+    const { driver, queue, handle, settle, ram } = await started(way, { interrupts: 'msix', vectors: 2 });
+    settle();
+    driver.vectors[1]!.take();
+    const pending = () => {
+      const bytes = new Uint8Array(1);
+      handle.bar(0).read(0x3000, bytes, 0, 1);
+      return bytes[0];
+    };
+    handle.setFunctionMask(true);
+    const cid = queue.submit({ opcode: 2, nsid: 1, prp1: ram.allocate(4096) });
+    settle();
+    expect([driver.vectors[1]!.take(), pending()]).toEqual([0, 2]);
+    handle.setFunctionMask(false);
+    settle();
+    expect(pending()).toBe(0);
+    expect((await queue.completion(cid)).status).toBe(0);
+  });
+
+  test('MSI with fewer vectors than queues: only those that are enabled can be chosen', async () => {
+    const { driver } = await started(way, { interrupts: 'msi', vectors: 2 });
+    const prp1 = driver.ram.allocate(4096);
+    const create = { opcode: 5, prp1, cdw10: (15 << 16) | 5 };
+    expect((await driver.submit(driver.admin, { ...create, cdw11: (2 << 16) | 3 })).status).toBe(0x108);
+    expect((await driver.submit(driver.admin, { ...create, cdw11: (1 << 16) | 3 })).status).toBe(0);
+    const fourth = await driver.createQueues(4);
+    await driver.read(fourth, 1, 0, 512, { blockBytes: 512 });
+  });
 });

@@ -61,7 +61,7 @@ describe.each(ways)('Get Log Page, %s memory', (way) => {
   });
 
   test('offsets, lengths and what is wrong with them', async () => {
-    const { driver } = await started(way);
+    const { driver, ram } = await started(way);
     const whole = await driver.logPage(5, 4096);
     expect(await driver.logPage(5, 128, 0, 1000)).toEqual(whole.slice(1000, 1128));
     expect((await driver.logPage(2, 8192)).subarray(512).every((byte) => byte === 0)).toBe(true);
@@ -69,6 +69,8 @@ describe.each(ways)('Get Log Page, %s memory', (way) => {
     const log = { opcode: AdminOpcode.getLogPage, nsid: 0xffff_ffff, prp1, cdw10: 2 | (15 << 16) };
     const statusOf = async (more: object) => (await driver.submit(driver.admin, { ...log, ...more })).status;
     expect(await statusOf({})).toBe(Status.success);
+    expect(await statusOf({ cdw12: 512 })).toBe(Status.success); // nothing from its end on
+    expect(ram.load(prp1, 64).every((byte) => byte === 0)).toBe(true);
     expect(await statusOf({ cdw12: 2 })).toBe(Status.invalidField);
     expect(await statusOf({ cdw12: 516 })).toBe(Status.invalidField);
     expect(await statusOf({ cdw13: 1 })).toBe(Status.invalidField);

@@ -143,4 +143,67 @@ describe.each(ways)('queues, %s memory', (way) => {
     expect(shared.reap()).toBe(3);
     expect([...shared.strays].map(({ cid }) => cid).length).toBe(3);
   });
+
+  test('64 full completion queues: each goes on when it is consumed', async () => {
+    const { driver, settle, ram, controller } = machine(way);
+    await driver.enable();
+    const prp1 = ram.allocate(4096);
+    for (let id = 1; id <= 64; id++) await driver.createQueues(id, { entries: 16 });
+    // Their completion queues of four entries, made anew.
+    for (let id = 1; id <= 64; id++) {
+      await driver.adminCommand({ opcode: AdminOpcode.deleteSubmissionQueue, cdw10: id });
+      await driver.adminCommand({ opcode: AdminOpcode.deleteCompletionQueue, cdw10: id });
+      const { cqIova, sqIova } = driver.queues.get(id)!;
+      const cdw10 = (3 << 16) | id;
+      await driver.adminCommand({ opcode: AdminOpcode.createCompletionQueue, prp1: cqIova, cdw10, cdw11: 1 });
+      await driver.adminCommand({
+        opcode: AdminOpcode.createSubmissionQueue,
+        prp1: sqIova,
+        cdw10: (15 << 16) | id,
+        cdw11: (id << 16) | 1,
+      });
+    }
+    for (const queue of driver.queues.values()) {
+      for (let index = 0; index < 10; index++) queue.push({ opcode: NvmOpcode.read, nsid: 1, prp1 });
+      queue.ring();
+    }
+    settle(2000);
+    const { completion, submission } = controller.queues;
+    for (let id = 1; id <= 64; id++) expect([completion[id]!.used, submission[id]!.head]).toEqual([3, 3]);
+    for (const head of [3, 2, 1]) {
+      for (let id = 1; id <= 64; id++) driver.trapped.head(id, head);
+      settle(2000);
+    }
+    for (let id = 1; id <= 64; id++) expect([completion[id]!.used, submission[id]!.head]).toEqual([1, 10]);
+    expect(controller.inFlight).toBe(0);
+  });
+
+  test('Delete I/O Submission Queue while commands are in flight and the completion queue is full', async () => {
+    const { driver, drive, settle, ram } = machine(way);
+    await driver.enable();
+    const queue = await driver.createQueues(1, { entries: 8 });
+    await driver.adminCommand({ opcode: AdminOpcode.deleteSubmissionQueue, cdw10: 1 });
+    await driver.adminCommand({ opcode: AdminOpcode.deleteCompletionQueue, cdw10: 1 });
+    const small = { opcode: AdminOpcode.createCompletionQueue, prp1: queue.cqIova, cdw10: (3 << 16) | 1, cdw11: 1 };
+    await driver.adminCommand(small);
+    const cdw10 = (7 << 16) | 1;
+    const cdw11 = (1 << 16) | 1;
+    await driver.adminCommand({ opcode: AdminOpcode.createSubmissionQueue, prp1: queue.sqIova, cdw10, cdw11 });
+    const prp1 = ram.allocate(4096);
+    drive.stalled = true;
+    for (let index = 0; index < 6; index++) queue.push({ opcode: NvmOpcode.read, nsid: 1, prp1 });
+    queue.ring();
+    settle();
+    const deletion = driver.admin.submit({ opcode: AdminOpcode.deleteSubmissionQueue, cdw10: 1 });
+    settle();
+    expect(driver.admin.poll(deletion)).toBeNull();
+    // A second one is told that there is none any more; the queue cannot be made again before it is gone.
+    expect((await driver.submit(driver.admin, { opcode: AdminOpcode.deleteSubmissionQueue, cdw10: 1 })).status).toBe(
+      Status.invalidQueueIdentifier,
+    );
+    drive.stalled = false;
+    expect((await driver.admin.completion(deletion)).status).toBe(Status.success);
+    expect(queue.reap()).toBe(3);
+    expect((await driver.submit(driver.admin, { opcode: AdminOpcode.deleteCompletionQueue, cdw10: 1 })).status).toBe(0);
+  });
 });

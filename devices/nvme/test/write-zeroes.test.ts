@@ -61,4 +61,18 @@ describe.each(ways)('Write Zeroes and Dataset Management, %s memory', (way) => {
     expect((await driver.submit(queue, nowhere)).status).toBe(Status.dataTransferError);
     expect((await driver.submit(queue, { ...nowhere, nsid: 9 })).status).toBe(Status.invalidNamespace);
   });
+
+  test('blocks near 2 to the power of 64 are not there', async () => {
+    const { driver, queue, drive, ram } = await started(way);
+    const prp1 = ram.allocate(4096);
+    ram.store(prp1, new Uint8Array(16).fill(0xff));
+    const discard = { opcode: NvmOpcode.datasetManagement, nsid: 1, cdw11: 4, prp1 };
+    expect((await driver.submit(queue, discard)).status).toBe(Status.lbaOutOfRange);
+    for (const opcode of [NvmOpcode.writeZeroes, NvmOpcode.compare, NvmOpcode.write]) {
+      const far = { opcode, nsid: 1, cdw10: 0xffff_ffff, cdw11: 0xffff_ffff, prp1 };
+      expect((await driver.submit(queue, far)).status).toBe(Status.lbaOutOfRange);
+      expect((await driver.submit(queue, { ...far, cdw10: 2048, cdw11: 0 })).status).toBe(Status.lbaOutOfRange);
+    }
+    expect(drive.seen).toEqual([]);
+  });
 });
