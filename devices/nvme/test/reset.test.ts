@@ -141,6 +141,25 @@ describe.each(ways)('resets with commands in flight, %s memory', (way) => {
     expect(drive.closed).toBe(true);
   });
 
+  test('the daemon ends, and the client answers no DMA any more: it is left', async () => {
+    const { server, queue, ram, drive } = await started(way);
+    for (let index = 0; index < 10; index++) queue.push({ ...read, prp1: ram.allocate(4096) });
+    queue.ring();
+    let ended = false;
+    const closed = server.close().then(() => {
+      ended = true;
+    });
+    for (let seconds = 0; seconds < 10 && !ended; seconds++) {
+      server.settle();
+      server.clock.advance(1000);
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    expect(ended).toBe(true);
+    await closed;
+    expect(drive.closed).toBe(true);
+    expect(server.clock.timers).toBe(0);
+  });
+
   test('over and over', async () => {
     const made = await started(way);
     const { driver, drive, ram, controller } = made;
@@ -157,5 +176,21 @@ describe.each(ways)('resets with commands in flight, %s memory', (way) => {
     await works(made);
     made.settle();
     expect(controller.inFlight).toBe(0);
+  });
+
+  test('a shutdown that is asked for while a start waits: ready, and shut down', async () => {
+    const made = await busy(way);
+    const { driver, drive, settle, ram } = made;
+    driver.registers.cc.value = 0;
+    driver.registers.asq = ram.allocate(4096);
+    driver.registers.acq = ram.allocate(4096);
+    driver.registers.cc.value = (4 << 20) | (6 << 16) | 1;
+    driver.registers.cc.shn = 1;
+    settle();
+    drive.stalled = false;
+    settle(1000);
+    expect(driver.registers.csts.value).toBe((2 << 2) | 1);
+    expect(made.controller.running).toBe(false);
+    await works(made);
   });
 });

@@ -125,10 +125,30 @@ export class DeviceServer {
 
   /** Drains and quiesces the device, then disconnects the client and releases everything. */
   async close(): Promise<void> {
+    const forget = this.#leaveTheDeaf();
     await this.device.quiesce?.();
+    forget();
     this.#session?.flush();
     this.#session?.close('the daemon ends');
     this.reactor.stop();
+  }
+
+  /**
+   * While the device drains: a client that answers no DMA message (a machine that is paused) would keep it from ending, so it is disconnected.
+   * What it had written and what was acknowledged is not touched by that. Answers what ends the watch.
+   */
+  #leaveTheDeaf(): () => void {
+    const { clock, drainMs = DRAIN_MS } = this.#options;
+    const answers = this.#session?.dma?.answers;
+    const timer = clock.setTimer(drainMs, () => {
+      const dma = this.#session?.dma ?? null;
+      if (dma !== null && dma.outstanding > 0 && dma.answers === answers) {
+        this.#session?.close('it answers no DMA message, and the daemon ends');
+      }
+      forget = this.#leaveTheDeaf();
+    });
+    let forget = () => timer.cancel();
+    return () => forget();
   }
 
   #afterWork(): boolean {

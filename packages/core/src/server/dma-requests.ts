@@ -19,6 +19,8 @@ export class DmaRequests implements DmaChannel {
   /** While a reply is being composed at the end of the outbox, nothing else can be. */
   blocked = false;
   readonly maxLengthBytes: number;
+  /** Answers that have come. */
+  answers = 0;
   readonly #outbox: Outbox;
   readonly #memory: ClientMemory;
   readonly #token = new Float64Array(SLOTS);
@@ -70,6 +72,7 @@ export class DmaRequests implements DmaChannel {
     const lengthBytes = this.#lengthBytes[slot]!;
     const token = this.#token[slot]!;
     this.#release(slot);
+    this.answers++;
     const error = this.#check(message, command, lengthBytes);
     const dataBytes = error === 0 && command === Command.dmaRead ? lengthBytes : 0;
     this.#memory.dmaReplied(token, error, message.bytes, message.payload + DmaAccess.data, dataBytes);
