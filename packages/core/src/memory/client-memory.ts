@@ -117,6 +117,7 @@ export class ClientMemory implements GuestMemory, PollSource {
     this.#transfers.channel = null;
     this.#transfers.cancel();
     this.#space.unmapAll(false);
+    this.#lists.staging.retire();
   }
 
   /** The answer to a message: `errno` 0, and for a read the bytes. Late ones are dropped. */

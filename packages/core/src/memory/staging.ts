@@ -17,7 +17,7 @@ export const MAX_RUN_BYTES = ARENA_BYTES;
 
 /**
  * Memory for data on its way to or from guest memory that is not mapped: runs of pages, in arenas that the native side knows, so that
- * backends read and write them as they do guest memory. Arenas are made when needed, up to a limit, and kept.
+ * backends read and write them as they do guest memory. Arenas are made when needed, up to a limit, and kept until the client goes.
  */
 export class Staging {
   readonly #native: MemoryNative;
@@ -27,6 +27,8 @@ export class Staging {
   #arena = 0;
   #page = 0;
   usedBytes = 0;
+  /** Nobody will need what is free. */
+  #retired = false;
 
   constructor(native: MemoryNative, limitBytes: number) {
     this.#native = native;
@@ -35,6 +37,7 @@ export class Staging {
 
   /** A run for `lengthBytes`: the number of its first page, or -1 when the limit is reached. */
   take(lengthBytes: number): number {
+    this.#retired = false;
     const pages = Math.ceil(lengthBytes / PAGE);
     for (let tried = 0; tried <= this.#arenas.length; tried++) {
       const index = (this.#arena + tried) % Math.max(1, this.#arenas.length);
@@ -54,6 +57,13 @@ export class Staging {
     const first = run % ARENA_PAGES;
     this.#arenas[Math.floor(run / ARENA_PAGES)]!.used.fill(0, first, first + pages);
     this.usedBytes -= pages * PAGE;
+    if (this.#retired) this.#shrink();
+  }
+
+  /** The client that needed it has gone: what is free goes back to the system now, and the rest when it is free. */
+  retire(): void {
+    this.#retired = true;
+    this.#shrink();
   }
 
   memory(run: number): HostBuffer {
@@ -66,6 +76,13 @@ export class Staging {
 
   offset(run: number): number {
     return (run % ARENA_PAGES) * PAGE;
+  }
+
+  #shrink(): void {
+    if (this.usedBytes > 0) return;
+    for (const { memory } of this.#arenas.splice(0)) this.#native.unmap(memory.buffer);
+    this.#arena = 0;
+    this.#page = 0;
   }
 
   #use(index: number, first: number, pages: number): number {

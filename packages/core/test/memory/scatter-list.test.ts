@@ -230,6 +230,18 @@ describe('lists of memory behind messages', () => {
     }
   });
 
+  test('a client that goes takes its staging memory with it, also what is still in use', () => {
+    const native = guest.native as FakeNative;
+    const before = native.mappings;
+    list.begin('toGuest');
+    expect(list.add(BASE, 8192)).toBe(true);
+    expect(native.mappings).toBe(before + 1);
+    guest.memory.disconnect();
+    const after = native.mappings;
+    list.release();
+    expect(native.mappings).toBe(after - 1);
+  });
+
   test('a list released while it is fetched is forgotten: answers go nowhere', () => {
     list.begin('toDevice');
     list.add(BASE, 8192);
