@@ -78,6 +78,8 @@ export class Command extends DmaTask {
   holdsDrive = false;
   /** Kept until something happens, and nothing of it is under way (Asynchronous Event Request, a deletion that waits). */
   parked = false;
+  /** Its completion is on its way in messages. */
+  unpublished = false;
   readonly #memory: GuestMemory;
   #payload: HostBuffer | null = null;
   #drive: ScatterList | null = null;

@@ -26,6 +26,8 @@ export class CompletionQueue {
   readonly rows: CompletionQueueRows;
   /** Entries promised to commands that are under way, so that a command that ends always finds one free. */
   reserved = 0;
+  /** Entries posted that are on their way in messages: no interrupt may tell of them. */
+  unpublished = 0;
   /** Something was posted that its interrupt does not tell yet. */
   dirty = false;
   /** Submission queues that complete here. */
@@ -61,6 +63,11 @@ export class CompletionQueue {
     return used < 0 ? used + this.rows.entries[this.id]! : used;
   }
 
+  /** The guest has entries to look at. */
+  get visible(): boolean {
+    return this.used > this.unpublished;
+  }
+
   /** One entry stays empty, or full would look like empty. */
   get hasRoom(): boolean {
     return this.used + this.reserved < this.rows.entries[this.id]! - 1;
@@ -79,6 +86,7 @@ export class CompletionQueue {
     rows.shadowed[id] = 0;
     rows.trapped[id] = -1;
     this.reserved = 0;
+    this.unpublished = 0;
     this.dirty = false;
     this.users = 0;
     rows.created[id] = 1;

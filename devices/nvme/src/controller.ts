@@ -148,10 +148,11 @@ export class Controller implements PciDevice {
     this.queues.submission[0]!.create(registers.asq.page * 4096, registers.aqa.asqs + 1, this.queues.completion[0]!);
     this.queues.update();
     registers.csts.cfs = 0;
-    // A shutdown while disabled (3.6) is over with the start.
-    registers.csts.shst = ShutdownStatus.none;
+    // A shutdown while disabled (3.6) is over with the start; one that was asked for since goes on.
+    const shutDown = this.shutdown.underWay && registers.cc.shn !== 0;
+    if (!shutDown) registers.csts.shst = ShutdownStatus.none;
     registers.csts.rdy = 1;
-    this.running = !this.#quiescing;
+    this.running = !this.#quiescing && !shutDown;
   }
 
   /** What a controller with this configuration cannot do (3.1.3.5, 3.1.3.8 to 3.1.3.10), or null. */

@@ -30,7 +30,7 @@ export class CompletionInterrupts {
     if (this.#controller.host.interrupt.mode === 'msi') {
       for (const queue of this.#controller.queues.activeCompletion) {
         const { vector } = queue;
-        if (vector < 32 && ((vectors >>> vector) & 1) !== 0 && queue.interruptsEnabled && queue.used > 0)
+        if (vector < 32 && ((vectors >>> vector) & 1) !== 0 && queue.interruptsEnabled && queue.visible)
           this.posted(vector);
       }
     }
@@ -48,7 +48,7 @@ export class CompletionInterrupts {
     const queues = this.#controller.queues.activeCompletion;
     for (let index = 0; index < queues.length; index++) {
       const queue = queues[index]!;
-      if (queue.interruptsEnabled && queue.used > 0) return true;
+      if (queue.interruptsEnabled && queue.visible) return true;
     }
     return false;
   }

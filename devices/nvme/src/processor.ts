@@ -197,7 +197,12 @@ export class Processor implements CommandRunner {
     }
     const iova = completions.rows.iova[completions.id]! + command.entry * 16;
     const result = this.#memory.publish(command, iova, command.cqe.buffer, 0, 16);
-    if (result === 'pending') return;
+    if (result === 'pending') {
+      if (!command.unpublished) completions.unpublished++;
+      command.unpublished = true;
+      return;
+    }
+    if (command.unpublished) completions.unpublished--;
     if (result === 'fault') {
       this.#controller.fatal('a completion queue is not in guest memory', { queue: completions.id, iova });
     } else if (!completions.dirty) {
@@ -210,6 +215,7 @@ export class Processor implements CommandRunner {
   #end(command: Command): void {
     command.release();
     command.dmaEnded = null;
+    command.unpublished = false;
     command.phase = Phase.free;
     this.#free[this.#freeCount++] = command.slot;
     if (command.generation !== this.#generation) {

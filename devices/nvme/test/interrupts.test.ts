@@ -92,4 +92,20 @@ describe.each(ways)('interrupts, %s memory', (way) => {
     const fourth = await driver.createQueues(4);
     await driver.read(fourth, 1, 0, 512, { blockBytes: 512 });
   });
+
+  test('the pin is never asserted before the entry that it tells of is there', async () => {
+    const { driver, controller, queue, settle, ram } = await started(way, { interrupts: 'intx' });
+    settle();
+    const prp1 = ram.allocate(4096);
+    let asserted = 0;
+    for (let count = 0; count < 30; count++) {
+      queue.submit({ opcode: 2, nsid: 1, prp1 });
+      for (let turn = 0; turn < 100 && !controller.interruptLevel(); turn++) settle(1);
+      if (!controller.interruptLevel()) continue;
+      asserted++;
+      expect(queue.reap()).toBeGreaterThan(0);
+    }
+    expect(asserted).toBe(30);
+    expect(driver.registers.csts.value).toBe(1);
+  });
 });
