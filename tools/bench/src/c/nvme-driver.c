@@ -192,7 +192,8 @@ int main(int argc, char **argv) {
     l.commands[i] = prepare(opcode, bytes, i);
     l.free[l.free_count++] = i;
   }
-  uint64_t begin = 0, counted = 0, moved = 0, progress = now_ns(), warm = progress + 1500000000u;
+  uint64_t begin = 0, counted = 0, moved = 0, progress = now_ns();
+  uint64_t warm = progress + (uint64_t)(seconds < 1.5 ? seconds * 1e9 : 1.5e9);
   double cpu = 0;
   for (uint32_t turns = 0;; turns++) {
     turn(&l);
