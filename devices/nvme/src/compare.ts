@@ -25,7 +25,7 @@ export function compare(controller: Controller, command: Command): boolean {
     command.request.segments = drive.segments;
     if (!start(command, namespace, 'read', data.lengthBytes, false)) return false;
   }
-  if (!check(controller, command, namespace, 'read')) return true;
+  if (!check(controller, command, 'read')) return true;
   controller.health.read(data.lengthBytes);
   return isEqual(data.segments, drive.segments) || command.fail(Status.compareFailure);
 }

@@ -216,11 +216,13 @@ export class Controller implements PciDevice {
 
   /** CSTS.CFS: the driver is to reset the controller. Nothing more is fetched. */
   fatal(reason: string, fields: object): void {
-    this.registers.csts.cfs = 1;
+    const { csts } = this.registers;
+    const said = csts.cfs === 1;
+    csts.cfs = 1;
     this.running = false;
-    // Bus mastering taken away with commands in flight is how machines reset.
-    if (this.host.busMaster) this.host.log.warn(fields, `the controller has failed: ${reason}`);
-    else this.host.log.debug(fields, `the controller has failed, without bus mastering: ${reason}`);
+    // Once for all the commands that end after it. Bus mastering taken away with commands in flight is how machines reset.
+    if (this.host.busMaster && !said) this.host.log.warn(fields, `the controller has failed: ${reason}`);
+    else this.host.log.debug(fields, `the controller has failed: ${reason}`);
   }
 
   failed(reason: string): void {
@@ -239,6 +241,8 @@ export class Controller implements PciDevice {
         this.turns.whenIdle = resolve;
       });
     }
-    await Promise.all(this.namespaces.map(({ backend }) => backend.close()));
+    // Each is drained and flushed, whatever becomes of the others.
+    const closed = await Promise.allSettled(this.namespaces.map(({ backend }) => backend.close()));
+    for (const result of closed) if (result.status === 'rejected') throw result.reason;
   }
 }

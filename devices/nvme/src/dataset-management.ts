@@ -37,7 +37,7 @@ export function manageDataset(controller: Controller, command: Command): boolean
 function discard(controller: Controller, command: Command, namespace: Namespace, ranges: number): boolean {
   for (;;) {
     if (command.step === Step.atDrive) {
-      if (!check(controller, command, namespace, 'discard')) return true;
+      if (!check(controller, command, 'discard')) return true;
       command.step = Step.next;
     }
     if (command.cursor === ranges) return true;

@@ -83,13 +83,11 @@ export class Health {
     this.#controller.events.health(HealthEvent.reliability);
   }
 
-  /** The status of a command whose request ended with an errno. Logged once, until something succeeds again. */
-  driveError(namespace: Namespace, operation: string, error: number): StatusCode {
-    if (!namespace.failing) {
-      namespace.failing = true;
-      const fields = { nsid: namespace.nsid, drive: namespace.backend.description, operation, errno: error };
-      this.#controller.host.log.error(fields, 'the drive answers with errors');
-    }
+  /**
+   * The status of a command whose request ended with an errno. The drive itself logs each kind of error once; on a full disk every other
+   * command fails, so one that succeeds says nothing.
+   */
+  driveError(operation: string, error: number): StatusCode {
     switch (error) {
       case errno.ENOSPC:
       case errno.EDQUOT:
@@ -102,14 +100,5 @@ export class Health {
         this.rows.mediaErrors[0] = this.rows.mediaErrors[0]! + 1;
         return operation === 'read' ? Status.unrecoveredRead : Status.writeFault;
     }
-  }
-
-  /** A request succeeded after others had failed. */
-  recovered(namespace: Namespace): void {
-    namespace.failing = false;
-    this.#controller.host.log.info(
-      { nsid: namespace.nsid, drive: namespace.backend.description },
-      'the drive works again',
-    );
   }
 }

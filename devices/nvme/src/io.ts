@@ -43,7 +43,7 @@ function read(controller: Controller, command: Command): boolean {
     if (!start(command, namespace, 'read', command.data.lengthBytes, false)) return false;
   }
   if (command.step === Step.atDrive) {
-    if (!check(controller, command, namespace, 'read')) return true;
+    if (!check(controller, command, 'read')) return true;
     command.step = Step.ended;
   }
   const result = command.data.flush(command);
@@ -64,7 +64,7 @@ function write(controller: Controller, command: Command): boolean {
     command.step = Step.atDrive;
     if (!start(command, namespace, 'write', command.data.lengthBytes, isDurable(controller, command))) return false;
   }
-  if (check(controller, command, namespace, 'write')) controller.health.written(command.data.lengthBytes);
+  if (check(controller, command, 'write')) controller.health.written(command.data.lengthBytes);
   return true;
 }
 
@@ -83,7 +83,7 @@ function writeZeroes(controller: Controller, command: Command): boolean {
     const lengthBytes = command.blocks * namespace.lbaBytes;
     if (!start(command, namespace, 'writeZeroes', lengthBytes, isDurable(controller, command))) return false;
   }
-  check(controller, command, controller.namespaces[command.nsid - 1]!, 'writeZeroes');
+  check(controller, command, 'writeZeroes');
   return true;
 }
 
@@ -150,17 +150,9 @@ export function start(
 }
 
 /** True when the drive has done it; else the command has failed. */
-export function check(
-  controller: Controller,
-  command: Command,
-  namespace: Namespace,
-  operation: BlockOperation,
-): boolean {
+export function check(controller: Controller, command: Command, operation: BlockOperation): boolean {
   const { error } = command.request;
-  if (error !== 0) {
-    command.fail(controller.health.driveError(namespace, operation, error));
-    return false;
-  }
-  if (namespace.failing) controller.health.recovered(namespace);
-  return true;
+  if (error === 0) return true;
+  command.fail(controller.health.driveError(operation, error));
+  return false;
 }

@@ -13,8 +13,6 @@ export interface NamespaceOptions {
 const namespaceColumns = {
   /** A flush has failed: what the kernel dropped is lost, and no later flush may say otherwise (storage.md, Durability). */
   flushFailed: 'u8',
-  /** In an episode of errors, which was logged when it began. */
-  failing: 'u8',
 } as const;
 
 /** A namespace with the NVM command set, which is a drive. */
@@ -51,12 +49,6 @@ export class Namespace {
   }
   set flushFailed(failed: boolean) {
     this.#rows.flushFailed[this.nsid - 1] = failed ? 1 : 0;
-  }
-  get failing(): boolean {
-    return this.#rows.failing[this.nsid - 1] !== 0;
-  }
-  set failing(failing: boolean) {
-    this.#rows.failing[this.nsid - 1] = failing ? 1 : 0;
   }
 
   contains(slba: number, blocks: number): boolean {

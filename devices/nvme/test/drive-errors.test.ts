@@ -26,11 +26,7 @@ describe.each(ways)('a drive with errors, %s memory', (way) => {
     await once();
     drive.fail = () => error;
     await expect(once()).rejects.toThrow(status);
-    // Logged when it begins, when it has passed, and when it begins again.
-    expect(
-      log.lines
-        .filter(({ level, message }) => level !== 'debug' && message.includes('drive'))
-        .map(({ level }) => level),
-    ).toEqual(['error', 'info', 'error']);
+    // The drive logs its errors, each kind once. On a full disk every other command fails: that is no news each time.
+    expect(log.lines.filter(({ level, message }) => level !== 'debug' && message.includes('drive'))).toEqual([]);
   });
 });

@@ -16,6 +16,21 @@ describe.each(ways)('a guest that does wrong, %s memory', (way) => {
     await driver.write(again, 1, 0, pattern(512), { blockBytes: 512 });
   });
 
+  test('memory unmapped with commands at the drive: one failure, and one line', async () => {
+    const { driver, client, ram, queue, settle, log, drive } = await started(way);
+    drive.stalled = true;
+    for (let index = 0; index < 10; index++) queue.push({ opcode: 0, nsid: 1 });
+    queue.ring();
+    settle();
+    client.unmapRam(ram);
+    drive.stalled = false;
+    settle();
+    expect(driver.registers.csts.cfs).toBe(1);
+    expect(log.lines.filter(({ level }) => level === 'warn')).toHaveLength(1);
+    client.mapRam(ram);
+    await driver.enable();
+  });
+
   test('a completion queue that is not there', async () => {
     const { driver, ram, settle } = await started(way);
     const create = { opcode: 5, prp1: 0xdead_0000, cdw10: (15 << 16) | 2, cdw11: 1 };
