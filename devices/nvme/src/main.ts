@@ -1,4 +1,4 @@
-import { openDrive, parseDrive } from '@sidecard/block';
+import { checkDistinct, openDrives, parseDrive } from '@sidecard/block';
 import { packageVersion, runDaemon } from '@sidecard/daemon';
 import { Controller } from './controller.ts';
 import { createDoorbellPage } from './doorbell-page.ts';
@@ -24,11 +24,12 @@ await runDaemon<Options>({
   },
   create: ({ drive, doorbells }, { native, instance }) => {
     const drives = drive.map(parseDrive);
+    checkDistinct(drives);
     return (host) =>
       new Controller(host, {
-        drives: drives.map((options) => ({
-          backend: openDrive(options, { native, log: host.log, instance }),
-          lbaBytes: options.lba,
+        drives: openDrives(drives, { native, log: host.log, instance }).map((backend, index) => ({
+          backend,
+          lbaBytes: drives[index]!.lba,
         })),
         serial: drives[0]?.serial ?? null,
         firmwareRevision: version,

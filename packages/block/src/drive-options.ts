@@ -8,6 +8,8 @@ type Key = (typeof KEYS)[number];
 
 /** Largest file offset of Linux. Numbers in this code are exact to 2^53, a little less. */
 const MAX_SIZE_BYTES = 2 ** 53 - 4096;
+/** The address space of a process is 128 TiB. */
+const MAX_MEMORY_BYTES = 16 * 2 ** 40;
 
 /**
  * Reads `disk.img`, `file=disk.img,size=1G,readonly`, `mem:1G`, `null:1T,lba=4096`. A comma in a path is written twice.
@@ -31,6 +33,7 @@ export function parseDrive(text: string): DriveOptions {
   if (special !== null) {
     options.kind = special[1] === 'mem' ? 'memory' : 'null';
     options.sizeBytes = sizeOf(special[2]!, text);
+    if (options.kind === 'memory' && options.sizeBytes > MAX_MEMORY_BYTES) throw usage(text, 'mem: is 16T at most');
   } else if (named === null || (named[2] === '' && !isFlag(named[1]!, parts)) || parts[0]!.includes('/')) {
     options.path = parts[0]!.startsWith('file=') ? parts[0]!.slice(5) : parts[0]!;
   }

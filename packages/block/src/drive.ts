@@ -37,4 +37,6 @@ export interface DriveHost {
   readonly machineId?: string;
   /** Tells drives without a path apart (`mem:`, `null:`), the same after a restart: the daemon's socket path. */
   readonly instance?: string;
+  /** Told of each file that was made for a drive. */
+  readonly created?: (path: string) => void;
 }

@@ -1,4 +1,14 @@
-import { closeSync, constants, fstatSync, openSync, readSync, rmSync, type Stats, statSync } from 'node:fs';
+import {
+  closeSync,
+  constants,
+  fstatSync,
+  openSync,
+  readFileSync,
+  readSync,
+  rmSync,
+  type Stats,
+  statSync,
+} from 'node:fs';
 import { FdInfo, type Native } from '@sidecard/native';
 import { DriveError, type DriveHost, type DriveOptions } from './drive.ts';
 import { EINVAL, errnoText } from './errno.ts';
@@ -36,6 +46,7 @@ export function openImage(options: DriveOptions, host: DriveHost): ImageFile {
     if (created) grow(host.native, fd, options);
     const image = measure(options, host, fd);
     warnOfFormat(host, options, image);
+    if (created) host.created?.(path);
     return image;
   } catch (error) {
     host.native.close(fd);
@@ -99,7 +110,11 @@ function measure(options: DriveOptions, host: DriveHost, fd: number): ImageFile 
   }
   const info = new Float64Array(FdInfo.columns);
   host.native.fdInfo(fd, info);
-  const blockDevice = fstatSync(fd).isBlockDevice();
+  const stats = fstatSync(fd);
+  const blockDevice = stats.isBlockDevice();
+  if (blockDevice && !options.readOnly && isReadOnly(stats.rdev)) {
+    throw failure(path, 'is a read-only device (readonly= takes it as that)');
+  }
   const sector = blockDevice ? host.native.blkSectorSize(fd) : 1;
   if (sector > lba) throw failure(path, `has blocks of ${sector} bytes: use lba=4096`);
   const [directMemoryBytes, directBytes] = options.cache === 'none' ? directAlignment(host.native, fd) : [1, 1];
@@ -108,6 +123,18 @@ function measure(options: DriveOptions, host: DriveHost, fd: number): ImageFile 
   }
   const blockBytes = Math.max(info[FdInfo.blockSize]!, sector);
   return { fd, blockDevice, sizeBytes, blockBytes, directBytes, directMemoryBytes };
+}
+
+/** Linux opens a device that is read-only for writing too, and refuses the writes. */
+function isReadOnly(rdev: number): boolean {
+  // As gnu_dev_major and gnu_dev_minor, of a number that has no more than 32 bits here.
+  const major = (rdev >>> 8) & 0xfff;
+  const minor = (rdev & 0xff) | ((rdev >>> 12) & 0xfff00);
+  try {
+    return readFileSync(`/sys/dev/block/${major}:${minor}/ro`, 'utf8').trim() === '1';
+  } catch {
+    return false;
+  }
 }
 
 /** Memory and file alignment for O_DIRECT. Kernels before 6.1 don't say: a page is enough for all. */

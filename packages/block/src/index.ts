@@ -2,6 +2,6 @@ export * from './backend.ts';
 export * from './drive.ts';
 export { parseDrive } from './drive-options.ts';
 export { FileBackend, type FileBackendOptions } from './file-backend.ts';
-export { openDrive } from './open-drive.ts';
+export { checkDistinct, openDrive, openDrives } from './open-drive.ts';
 export { RangeLocks } from './range-locks.ts';
 export { formatSize, parseSize } from './size.ts';

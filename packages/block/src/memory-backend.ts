@@ -17,9 +17,10 @@ const PAGE = 4096;
 export class MemoryBackend extends InlineBackend {
   readonly #native: Native;
   readonly #fd: number;
-  readonly #windows: ArrayBuffer[] = [];
-  readonly #bytes: Uint8Array[] = [];
-  readonly #handles: number[] = [];
+  /** By their order; mapped when they are used first, since each takes the garbage collector 4 ms. */
+  readonly #windows: (ArrayBuffer | null)[];
+  readonly #bytes: (Uint8Array | null)[];
+  readonly #handles: Int32Array;
   readonly #deallocates: boolean;
 
   constructor(native: Native, options: DriveOptions, identitySeed: Uint8Array, description: string) {
@@ -28,15 +29,14 @@ export class MemoryBackend extends InlineBackend {
     this.#deallocates = options.discard === 'unmap';
     const sizeBytes = options.sizeBytes!;
     this.#fd = native.memfd('sidecard drive', sizeBytes);
-    for (let start = 0; start < sizeBytes; start += WINDOW_BYTES) {
-      const window = native.map(this.#fd, start, Math.min(WINDOW_BYTES, sizeBytes - start), true);
-      if (typeof window === 'number') {
-        this.#release();
-        throw new DriveError('failure', `drive ${description}: ${errnoText(-window)}`);
-      }
-      this.#windows.push(window);
-      this.#bytes.push(new Uint8Array(window));
-      this.#handles.push(native.mapping(window));
+    const count = Math.ceil(sizeBytes / WINDOW_BYTES);
+    this.#windows = new Array<ArrayBuffer | null>(count).fill(null);
+    this.#bytes = new Array<Uint8Array | null>(count).fill(null);
+    this.#handles = new Int32Array(count).fill(-1);
+    const errno = this.#open(0);
+    if (errno !== 0) {
+      this.#release();
+      throw new DriveError('failure', `drive ${description}: ${errnoText(errno)}`);
     }
   }
 
@@ -72,6 +72,7 @@ export class MemoryBackend extends InlineBackend {
         const index = Math.floor(position / WINDOW_BYTES);
         const at = position - index * WINDOW_BYTES;
         const count = Math.min(left, WINDOW_BYTES - at);
+        if (this.#handles[index]! < 0 && this.#open(index) !== 0) return EIO;
         const window = this.#handles[index]!;
         const result = reads
           ? native.copy(handle, offset, window, at, count)
@@ -101,16 +102,29 @@ export class MemoryBackend extends InlineBackend {
       const index = Math.floor(position / WINDOW_BYTES);
       const first = index * WINDOW_BYTES;
       const stop = Math.min(end, first + WINDOW_BYTES);
-      this.#bytes[index]!.fill(0, position - first, stop - first);
+      // What nobody has used is zero already.
+      this.#bytes[index]?.fill(0, position - first, stop - first);
       position = stop;
     }
   }
 
+  /** Maps a window: 0 or an errno. */
+  #open(index: number): number {
+    const start = index * WINDOW_BYTES;
+    const lengthBytes = Math.min(WINDOW_BYTES, this.geometry.sizeBytes - start);
+    const window = this.#native.map(this.#fd, start, lengthBytes, true);
+    if (typeof window === 'number') return -window;
+    this.#windows[index] = window;
+    this.#bytes[index] = new Uint8Array(window);
+    this.#handles[index] = this.#native.mapping(window);
+    return 0;
+  }
+
   #release(): void {
-    for (const window of this.#windows) this.#native.unmap(window);
+    for (const window of this.#windows) if (window !== null) this.#native.unmap(window);
     this.#windows.length = 0;
-    this.#handles.length = 0;
     this.#bytes.length = 0;
+    this.#handles.fill(-1);
     this.#native.close(this.#fd);
   }
 }

@@ -1,10 +1,19 @@
 import { spawn } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { FakeNative, loadNative } from '@sidecard/native';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { type BlockBackend, DriveError, openDrive, parseDrive } from '../src/index.ts';
+import { type BlockBackend, checkDistinct, DriveError, openDrive, openDrives, parseDrive } from '../src/index.ts';
 import { DeviceMemory, run, testHost } from './drive-under-test.ts';
 
 const native = loadNative();
@@ -63,6 +72,40 @@ describe('what cannot be a drive is refused in one line', () => {
     expect(fake.openFds).toBe(0);
   });
 });
+
+test('of several drives all are had, or none, and nothing is left of them', async () => {
+  const host = testHost(native);
+  writeFileSync(`${folder}/old`, new Uint8Array(4096));
+  const drives = [`${folder}/new,size=1M`, `${folder}/old`, `${folder}/missing`].map(parseDrive);
+  expect(() => openDrives(drives, host)).toThrow('no such file');
+  expect(existsSync(`${folder}/new`)).toBe(false);
+  expect(existsSync(`${folder}/old`)).toBe(true);
+  // Free again.
+  opened.push(...openDrives(drives.slice(0, 2), host));
+  expect(opened).toHaveLength(2);
+});
+
+test('drives that a guest could not tell from each other are refused', () => {
+  writeFileSync(`${folder}/old`, new Uint8Array(4096));
+  symlinkSync('old', `${folder}/link`);
+  const check = (...texts: string[]) => checkDistinct(texts.map(parseDrive));
+  expect(() => check(`${folder}/old,readonly`, `${folder}/link,readonly`)).toThrow(`${folder}/link is given twice`);
+  expect(() => check(`${folder}/new,size=1M`, `${folder}/sub/../new,size=1M`)).toThrow('is given twice');
+  expect(() => check('mem:1M,serial=A', 'null:1M,serial=A')).toThrow('serial=A is given twice');
+  check('mem:1M', 'mem:1M', `${folder}/old`, `${folder}/new,size=1M`);
+});
+
+test('a vast drive in memory is there at once, to its last byte', async () => {
+  const drive = open('mem:2T');
+  const memory = new DeviceMemory(native, 8192);
+  memory.memory.bytes.fill(7, 0, 4096);
+  expect(await run(drive, 'write', 2 ** 41 - 4096, memory.segments(0, 4096))).toBe(0);
+  expect(await run(drive, 'writeZeroes', 2 ** 40, 2 ** 20)).toBe(0);
+  expect(await run(drive, 'read', 2 ** 41 - 4096, memory.segments(4096, 4096))).toBe(0);
+  expect(memory.memory.bytes[8191]).toBe(7);
+  expect(() => parseDrive('mem:17T')).toThrow('16T at most');
+  memory.close();
+}, 2000);
 
 test('a missing file with a size is made, sparse, and only for its owner', () => {
   const drive = open(`${folder}/new.img,size=1G`);

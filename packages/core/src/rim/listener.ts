@@ -1,4 +1,4 @@
-import { constants, lstatSync, statSync, unlinkSync } from 'node:fs';
+import { constants, fstatSync, lstatSync, readFileSync, statSync, unlinkSync } from 'node:fs';
 import type { Native, Watch } from '@sidecard/native';
 
 /** Where clients connect: a path, on which a socket is made, or a listening socket that was inherited (LISTEN_FDS). */
@@ -66,15 +66,31 @@ function removeStale(native: Native, path: string): void {
 
 function inherited(native: Native, fd: number): number {
   if (native.isListening(fd) !== 1) throw new ListenError(`file descriptor ${fd} is not a listening socket`);
+  if (isOther(fd)) throw new ListenError(`file descriptor ${fd} is not a UNIX stream socket`);
   native.setNonblock(fd, true);
   native.setCloexec(fd, true);
   return fd;
+}
+
+/** Another kind of socket than UNIX streams (TCP, packets), where the kernel tells: it could not take descriptors, or pieces of messages. */
+function isOther(fd: number): boolean {
+  try {
+    const inode = String(fstatSync(fd).ino);
+    // Num RefCount Protocol Flags Type St Inode Path; type 1 is SOCK_STREAM.
+    const fields = readFileSync('/proc/net/unix', 'utf8')
+      .split('\n')
+      .map((line) => line.trim().split(/\s+/));
+    return !fields.some((one) => one[6] === inode && one[4] === '0001');
+  } catch {
+    return false;
+  }
 }
 
 function refused(path: string, error: unknown): ListenError {
   const reasons: { readonly [code: string]: string } = {
     EAGAIN: 'it is in use by a running daemon, which does not answer',
     ENOENT: 'its folder does not exist',
+    ENOTDIR: 'its folder is not a folder',
     EACCES: 'permission denied',
     EPERM: 'permission denied',
     EROFS: 'the file system is read-only',
