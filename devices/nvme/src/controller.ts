@@ -49,6 +49,8 @@ export class Controller implements PciDevice {
   readonly interrupts: CompletionInterrupts;
   readonly processor: Processor;
   readonly opcodes = { admin: adminOpcodes, io: ioOpcodes };
+  // What follows is not in the arena, since a successor has it from what is: `running` is RDY without CFS or SHST, with an admin queue (`stopping` is
+  // RDY without one), `starting` is CC.EN without RDY or CFS, and CC.MPS is fixed while enabled. It quiesces on its own account.
   /** Commands are fetched: ready, not failed, not shut down, and somebody is connected. */
   running = false;
   /** Size of a memory page, bytes (CC.MPS). */

@@ -2,7 +2,10 @@ import { BlockRequest } from '@sidecard/block';
 import type { Controller } from './controller.ts';
 import { ShutdownStatus } from './registers.ts';
 
-/** Normal and abrupt shutdown (NVMe Base 2.0, 3.6): both are complete when what was acknowledged is durable. */
+/**
+ * Normal and abrupt shutdown (NVMe Base 2.0, 3.6): both are complete when what was acknowledged is durable. CSTS.SHST is all that lasts: a successor
+ * that finds it processing flushes every drive again.
+ */
 export class Shutdown extends BlockRequest {
   readonly #controller: Controller;
   #next = 0;

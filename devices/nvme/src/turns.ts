@@ -1,7 +1,10 @@
 import type { PollSource } from '@sidecard/core';
 import type { Controller } from './controller.ts';
 
-/** The controller's work as the reactor drives it: doorbells are looked at, queues served in turn, completions told. */
+/**
+ * The controller's work as the reactor drives it: doorbells are looked at, queues served in turn, completions told. What it remembers is only what spares
+ * looking: a successor begins with a turn, and tells every queue that has entries (a spurious interrupt is allowed).
+ */
 export class Turns implements PollSource {
   readonly #controller: Controller;
   readonly #work = () => {
