@@ -69,12 +69,19 @@ test.each([
   [['--socket', 'x', '--drive', 'mem:1M,lba=7'], 2, 'lba='],
   [['--socket', 'x', '--drive', 'missing.img'], 1, 'no such file'],
   [['--socket', '/no/such/folder/x', '--drive', 'mem:1M'], 1, 'folder does not exist'],
+  [['--socket', '/dev/null/x', '--drive', 'mem:1M'], 1, 'folder is not a folder'],
+  [['--socket', 'x'.repeat(108), '--drive', 'mem:1M'], 1, 'too long for a socket'],
+  [['--socket', 'x', '--drive', 'mem:1M,serial=A', '--drive', 'mem:1M,serial=A'], 2, 'serial=A is given twice'],
+  [['--socket', 'x', '--drive', 'new.img,size=1M', '--drive', './new.img'], 2, './new.img is given twice'],
+  [['--socket', 'x', '--drive', 'new.img,size=1M', '--drive', 'missing.img'], 1, 'no such file'],
+  [['--socket', 'x', '--drive', 'mem:1P'], 2, '16T at most'],
 ])('%j: exit code %i and one line', async (args, code, message) => {
   const ended = await daemon(args).ended;
   expect(ended.code).toBe(code);
   expect(ended.stderr).toContain(message);
   expect(ended.stderr).toMatch(/^sidecard-nvme: [^\n]+\n$/);
   expect(existsSync(join(folder, 'x'))).toBe(false);
+  expect(existsSync(join(folder, 'new.img'))).toBe(false);
 });
 
 test('a drive smaller than a block', async () => {
@@ -134,6 +141,18 @@ test('a listening socket that is handed over', async () => {
   expect(String(line)).toContain('serving');
   child.kill('SIGTERM');
   expect((await ended).code).toBe(0);
+  server.close();
+});
+
+test('a socket that is handed over and is no UNIX stream', async () => {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { fd } = (server as unknown as { _handle: { fd: number } })._handle;
+  const ended = await daemon(['--drive', 'mem:1M'], { fd }).ended;
+  expect([ended.code, ended.stderr]).toEqual([
+    1,
+    expect.stringMatching(/^sidecard-nvme: [^\n]+not a UNIX stream socket\n$/),
+  ]);
   server.close();
 });
 

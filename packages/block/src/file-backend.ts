@@ -5,7 +5,7 @@ import { BouncedAccess } from './bounced-access.ts';
 import type { DriveHost, DriveOptions } from './drive.ts';
 import { EAGAIN, EINTR, EINVAL, EIO, ENOSYS, EOPNOTSUPP, EROFS } from './errno.ts';
 import { ErrorLog } from './error-log.ts';
-import { FileRing } from './file-ring.ts';
+import { FileRing, tellOfThreads } from './file-ring.ts';
 import { FileSlots, type Phase } from './file-slots.ts';
 import { FlushGroups } from './flush-groups.ts';
 import { FlushRecord } from './flush-record.ts';
@@ -57,6 +57,7 @@ export class FileBackend implements BlockBackend {
     this.#image = image;
     this.#writeThrough = drive.cache === 'writethrough';
     this.#ring = new FileRing(native, image.fd, this.#slots, MAX_SEGMENTS, options.forceThreads ?? false);
+    if (this.#ring.ring.kind === 'threads') tellOfThreads(host.log);
     this.#alignment = new Alignment(image.directBytes, image.directMemoryBytes);
     this.#bounced = this.#alignment.none ? null : new BouncedAccess(native, this.#ring, this.#slots, this.#alignment);
     this.#flushes = new FlushRecord(drive.path, host.log);

@@ -1,10 +1,19 @@
-import type { Segments } from '@sidecard/core';
+import type { Log, Segments } from '@sidecard/core';
 import { Fallocate, type Native, RequestOp, type Ring } from '@sidecard/native';
 import type { FileSlots } from './file-slots.ts';
 
 /** Most of one call: Linux transfers no more than 2 GiB less a page. */
 const MAX_CALL_BYTES = 2 ** 30;
 const ZEROES_BYTES = 64 * 1024;
+
+const told = new WeakSet<Log>();
+
+/** Says once, for all drives, that io_uring is missing or forbidden: the drive works, and costs more. */
+export function tellOfThreads(log: Log): void {
+  if (told.has(log)) return;
+  told.add(log);
+  log.info({}, 'no io_uring here (missing or forbidden): a pool of threads does the I/O of drives');
+}
 
 /** The ring of a file: puts steps of requests in its table, and hands them to the kernel in batches. */
 export class FileRing {

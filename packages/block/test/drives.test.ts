@@ -199,6 +199,19 @@ test('a file cut behind the drive reads as zeroes where it was', async () => {
   ]).toEqual([3, 3, 0, 0]);
 });
 
+test('where there is no io_uring the log says so, once for all drives', async () => {
+  const host = testHost(native);
+  for (const name of ['one', 'two']) {
+    const options = parseDrive(`${folder}/${name}.img,size=1M`);
+    const image = openImage(options, host);
+    const parts = { drive: options, image, identitySeed: identitySeed(options, host) };
+    drive = new FileBackend({ ...parts, forceThreads: true }, host);
+    if (name === 'one') await drive.close();
+  }
+  const lines = host.lines.filter(({ message }) => message.includes('io_uring'));
+  expect(lines.map(({ level }) => level)).toEqual(['info']);
+});
+
 test('null reads zeroes and drops writes', async () => {
   drive = openDrive(parseDrive('null:1P'), testHost(native));
   memory.memory.bytes.fill(9, 0, 8192);
