@@ -1,6 +1,17 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  constants,
+  existsSync,
+  mkdtempSync,
+  openSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -155,6 +166,42 @@ test('a socket that is handed over and is no UNIX stream', async () => {
   ]);
   server.close();
 });
+
+test.each(['nobody reads', 'the disk is full', 'nobody is there'])(
+  'a log where %s: it serves, and ends',
+  async (why) => {
+    const fifo = join(folder, `log ${why}`);
+    execFileSync('mkfifo', [fifo]);
+    const full = why === 'the disk is full';
+    const reader = full ? -1 : openSync(fifo, constants.O_RDONLY | constants.O_NONBLOCK);
+    const log = openSync(full ? '/dev/full' : fifo, constants.O_WRONLY);
+    if (why === 'nobody reads') fill(fifo);
+    if (why === 'nobody is there') closeSync(reader);
+    const path = join(folder, `s-log-${why.length}`);
+    const args = ['--conditions=@sidecard/source', main, '--socket', path, '--drive', 'mem:1M'];
+    const child = spawn(process.execPath, args, { stdio: ['ignore', 'ignore', log] });
+    children.push(child);
+    const exit = once(child, 'exit');
+    for (let tries = 0; !existsSync(path) && tries < 1000; tries++) await setTimeout(10);
+    child.kill('SIGTERM');
+    expect(await Promise.race([exit, setTimeout(5000)])).toEqual([0, null]);
+    expect(existsSync(path)).toBe(false);
+    closeSync(log);
+  },
+);
+
+/** Leaves no room in a pipe. */
+function fill(fifo: string): void {
+  const fd = openSync(fifo, constants.O_WRONLY | constants.O_NONBLOCK);
+  for (const bytes of [4096, 1]) {
+    try {
+      for (;;) writeSync(fd, new Uint8Array(bytes));
+    } catch {
+      // EAGAIN: full.
+    }
+  }
+  closeSync(fd);
+}
 
 test('--help and --version', async () => {
   const [help, version] = await Promise.all([daemon(['--help']).ended, daemon(['--version']).ended]);

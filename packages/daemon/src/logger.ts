@@ -1,19 +1,19 @@
 import { isatty } from 'node:tty';
 import type { Log } from '@sidecard/core';
+import type { Native } from '@sidecard/native';
 import { pino } from 'pino';
 import type { LogLevel } from './command-line.ts';
+import { LogSink } from './log-sink.ts';
 
 const stderr = 2;
-/** Log lines kept for a reader of stderr that is slow, bytes; what is beyond is dropped, since a device never waits for its log. */
-const maxBacklogBytes = 1024 * 1024;
 
 export interface Logger extends Log {
-  /** Writes what is left, before the process ends. */
+  /** Writes what can be written, before the process ends. */
   flush(): void;
 }
 
 /** Logs to stderr: for eyes on a terminal, JSON lines otherwise. */
-export async function createLogger(name: string, level: LogLevel): Promise<Logger> {
+export async function createLogger(name: string, level: LogLevel, native: Pick<Native, 'send'>): Promise<Logger> {
   const options = { name, level };
   if (isatty(stderr)) {
     // Loaded only here: it costs 30 ms.
@@ -26,16 +26,8 @@ export async function createLogger(name: string, level: LogLevel): Promise<Logge
     });
     return withFlush(pino(options, stream), () => {});
   }
-  const destination = pino.destination({ dest: stderr, sync: false, maxLength: maxBacklogBytes });
-  // Nobody reads any more: the device goes on.
-  destination.on('error', () => {});
-  return withFlush(pino(options, destination), () => {
-    try {
-      destination.flushSync();
-    } catch {
-      // The same.
-    }
-  });
+  const sink = new LogSink(native, stderr);
+  return withFlush(pino(options, sink), () => sink.flush());
 }
 
 function withFlush(log: Log, flush: () => void): Logger {

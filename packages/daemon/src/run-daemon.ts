@@ -31,9 +31,17 @@ export async function runDaemon<Options>(daemon: DaemonOptions<Options>): Promis
   try {
     await start(daemon);
   } catch (error) {
-    writeSync(2, `${daemon.name}: ${oneLine(error)}\n`);
-    if (process.env.SIDECARD_DEBUG !== undefined && error instanceof Error) writeSync(2, `${error.stack}\n`);
+    complain(`${daemon.name}: ${oneLine(error)}`);
+    if (process.env.SIDECARD_DEBUG !== undefined && error instanceof Error) complain(`${error.stack}`);
     process.exit(exitCode(error));
+  }
+}
+
+function complain(text: string): void {
+  try {
+    writeSync(2, `${text}\n`);
+  } catch {
+    // Nobody reads it; the exit code tells.
   }
 }
 
@@ -44,7 +52,7 @@ async function start<Options>(daemon: DaemonOptions<Options>): Promise<void> {
   const instance = 'socketPath' in at ? at.socketPath : `fd ${at.listenFd}`;
   const native = loadNative();
   const create = daemon.create(args, { native, instance });
-  const log = await createLogger(daemon.name, args.logLevel);
+  const log = await createLogger(daemon.name, args.logLevel, native);
   const ending = new Ending(log);
   const server = await serve({ at, log, native, poll: args.poll }, create);
   log.info({ socket: instance, version: daemon.version }, 'serving');
