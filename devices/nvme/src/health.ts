@@ -15,7 +15,7 @@ const healthColumns = {
 } as const;
 
 /** Linux's numbers, which backends answer with. */
-const errno = { EPERM: 1, EACCES: 13, ENOSPC: 28, EROFS: 30, EDQUOT: 122 } as const;
+const errno = { EPERM: 1, EACCES: 13, EFAULT: 14, ENOSPC: 28, EROFS: 30, EDQUOT: 122 } as const;
 
 /** What the SMART log counts, and what a drive's errors mean to the guest. */
 export class Health {
@@ -96,6 +96,9 @@ export class Health {
       case errno.EPERM:
       case errno.EACCES:
         return Status.namespaceWriteProtected;
+      case errno.EFAULT:
+        // A memory file that was cut: the guest's side failed, and the drive's media is well.
+        return Status.dataTransferError;
       default:
         this.rows.mediaErrors[0] = this.rows.mediaErrors[0]! + 1;
         return operation === 'read' ? Status.unrecoveredRead : Status.writeFault;

@@ -1,12 +1,15 @@
 import { describe, expect, test } from 'vitest';
 import { pattern, started, ways } from './machine.ts';
 
-const errno = { EIO: 5, ENOSPC: 28, EROFS: 30 } as const;
+const errno = { EIO: 5, EFAULT: 14, ENOSPC: 28, EROFS: 30 } as const;
 
 describe.each(ways)('a drive with errors, %s memory', (way) => {
   test.each([
     ['read', errno.EIO, '2h/81h', false],
     ['write', errno.EIO, '2h/80h', false],
+    // The guest's memory, not the drive.
+    ['read', errno.EFAULT, '0h/4h', false],
+    ['write', errno.EFAULT, '0h/4h', false],
     ['write', errno.ENOSPC, '0h/81h', true],
     ['write', errno.EROFS, '0h/20h', true],
   ] as const)('%s, errno %i: status %s', async (operation, error, status, doNotRetry) => {
