@@ -52,7 +52,8 @@ export function victim(drainMs?: number): Victim {
     await idle(scene.daemon, () => !scene.daemon.running || same());
     expect(scene.daemon.running, scene.daemon.errors).toBe(true);
     expect(scene.daemon.holdings()).toEqual(before);
-    expect(scene.daemon.errors).toBe('');
+    // A random write may have hit the register that fails the device, which says so.
+    expect(scene.daemon.errors.replaceAll(/^The device cannot go on .*\n/gm, '')).toBe('');
     serveOne(scene);
     clients = [];
   });
