@@ -177,7 +177,7 @@ export class Reactor {
         if (this.#sleepsAtOnce() && this.#fallAsleep()) return;
       } else if (!idle) {
         idle = true;
-        idleSinceUs = this.#world.nowUs();
+        if (!this.#dedicated) idleSinceUs = this.#world.nowUs();
         untilClock = this.#oneCpu || this.#windowUs(anyFound) === 0 ? 1 : CLOCK_EVERY;
       }
       if (--untilClock <= 0) {
