@@ -1,4 +1,5 @@
 import type { Accessible } from '../bits/accessible.ts';
+import { REGION_COUNT, RegionIndex } from '../protocol/messages.ts';
 import type { StateArena } from '../state/arena.ts';
 import type { Bar, BarWindow } from './bar.ts';
 import { BarRegion } from './bar-region.ts';
@@ -9,7 +10,7 @@ import { interruptCard } from './interrupt-card.ts';
 import { InterruptState } from './interrupt-state.ts';
 import type { InterruptController } from './interrupts.ts';
 import { MsixTable } from './msix-table.ts';
-import { barRegion, noRegion, plainRegion, type Region, regionCount, regionIndex } from './region.ts';
+import { barRegion, noRegion, plainRegion, type Region } from './region.ts';
 
 export type { MappableArea, Region } from './region.ts';
 
@@ -130,14 +131,14 @@ export class PciFunction {
     const msix = this.#msix;
     const place = identity.interrupts.msix;
     const regions: Region[] = [];
-    for (let index = 0; index < regionCount; index++) {
+    for (let index = 0; index < REGION_COUNT; index++) {
       const bar: Bar | undefined = index < 6 ? bars[index] : undefined;
       const added: BarWindow[] = [];
       if (msix && place?.table.bar === index) added.push(windowAt(place.table.offset, msix.table));
       if (msix && place?.pba.bar === index) added.push(windowAt(place.pba.offset, msix.pba));
       if (bar) regions.push(barRegion(index, new BarRegion(`BAR${index}`, bar, added)));
       else if (added.length > 0) throw new Error(`MSI-X is in BAR${index}, which is not there`);
-      else if (index === regionIndex.config) regions.push(plainRegion(index, this.config));
+      else if (index === RegionIndex.config) regions.push(plainRegion(index, this.config));
       else regions.push(noRegion(index));
     }
     return regions;

@@ -4,6 +4,4 @@ export type { ConfigRegisters } from './config-space.ts';
 export * from './device.ts';
 export * from './function.ts';
 export * from './interrupts.ts';
-export * from './irq-set.ts';
 export { msixPendingMap, msixTableMap } from './msix-table.ts';
-export { regionCount, regionFlags, regionIndex } from './region.ts';

@@ -1,8 +1,9 @@
+import { IrqIndex, IrqInfoFlag, IrqSetFlag } from '../protocol/messages.ts';
 import type { Interrupts } from './device.ts';
 import { EINVAL } from './errno.ts';
 import type { InterruptCard } from './interrupt-card.ts';
 import { IntxLine } from './intx-line.ts';
-import { irqIndex, irqInfo, irqSet, sensible } from './irq-set.ts';
+import { sensible } from './irq-set.ts';
 import { MessageVectors, type VectorBits } from './message-vectors.ts';
 import { type EventFds, OwnedFds } from './owned-fds.ts';
 
@@ -81,14 +82,14 @@ export class InterruptController implements Interrupts {
   /** GET_IRQ_INFO: how many interrupts the index has; 0 for one that does not exist. */
   count(index: number): number {
     switch (index) {
-      case irqIndex.intx:
+      case IrqIndex.intx:
         return this.#intx === null ? 0 : 1;
-      case irqIndex.msi:
+      case IrqIndex.msi:
         return this.#msi.count;
-      case irqIndex.msix:
+      case IrqIndex.msix:
         return this.#msix.count;
-      case irqIndex.error:
-      case irqIndex.request:
+      case IrqIndex.err:
+      case IrqIndex.req:
         return 1;
       default:
         return 0;
@@ -98,8 +99,8 @@ export class InterruptController implements Interrupts {
   /** GET_IRQ_INFO: VFIO_IRQ_INFO_*. Never NORESIZE: vectors can be added later. */
   flags(index: number): number {
     if (this.count(index) === 0) return 0;
-    if (index === irqIndex.intx) return irqInfo.eventFd | irqInfo.maskable | irqInfo.autoMasked;
-    return irqInfo.eventFd;
+    if (index === IrqIndex.intx) return IrqInfoFlag.eventfd | IrqInfoFlag.maskable | IrqInfoFlag.automasked;
+    return IrqInfoFlag.eventfd;
   }
 
   /**
@@ -118,15 +119,15 @@ export class InterruptController implements Interrupts {
     fds: readonly number[],
   ): number {
     const known = sensible(this.count(index), flags, start, count, dataLengthBytes, fds.length);
-    const trigger = (flags & irqSet.actionTrigger) !== 0;
-    if (!known || index < 0 || index > irqIndex.request || (!trigger && index !== irqIndex.intx)) {
+    const trigger = (flags & IrqSetFlag.trigger) !== 0;
+    if (!known || index < 0 || index > IrqIndex.req || (!trigger && index !== IrqIndex.intx)) {
       for (let i = 0; i < fds.length; i++) this.#eventFds.close(fds[i]!);
       return EINVAL;
     }
     if (count === 0) this.#clear(index);
     for (let i = 0; i < count; i++) {
-      if (flags & irqSet.dataEventFd) this.#setFd(index, flags, start + i, fds.length === 0 ? -1 : fds[i]!);
-      else if (flags & irqSet.dataNone || data[dataOffset + i] !== 0) this.#act(index, flags, start + i);
+      if (flags & IrqSetFlag.dataEventfd) this.#setFd(index, flags, start + i, fds.length === 0 ? -1 : fds[i]!);
+      else if (flags & IrqSetFlag.dataNone || data[dataOffset + i] !== 0) this.#act(index, flags, start + i);
     }
     if (this.#card !== null) this.changed();
     return 0;
@@ -155,7 +156,7 @@ export class InterruptController implements Interrupts {
 
   /** The client has gone: every fd is closed; what the driver has set up and what is pending stays. */
   disconnect(): void {
-    for (let index = 0; index <= irqIndex.request; index++) this.#clear(index);
+    for (let index = 0; index <= IrqIndex.req; index++) this.#clear(index);
     if (this.#card === null) return;
     this.#card.state.tableWritten = 0;
     this.changed();
@@ -174,30 +175,30 @@ export class InterruptController implements Interrupts {
   }
 
   #setFd(index: number, flags: number, vector: number, fd: number): void {
-    if (index === irqIndex.msi) this.#msi.set(vector, fd);
-    else if (index === irqIndex.msix) this.#msix.set(vector, fd);
-    else if (index === irqIndex.error) this.#error.replace(0, fd);
-    else if (index === irqIndex.request) this.#request.replace(0, fd);
-    else if (flags & irqSet.actionTrigger) this.#intx!.setTrigger(fd);
-    else if (flags & irqSet.actionMask) this.#intx!.setMask(fd);
+    if (index === IrqIndex.msi) this.#msi.set(vector, fd);
+    else if (index === IrqIndex.msix) this.#msix.set(vector, fd);
+    else if (index === IrqIndex.err) this.#error.replace(0, fd);
+    else if (index === IrqIndex.req) this.#request.replace(0, fd);
+    else if (flags & IrqSetFlag.trigger) this.#intx!.setTrigger(fd);
+    else if (flags & IrqSetFlag.mask) this.#intx!.setMask(fd);
     else this.#intx!.setUnmask(fd);
   }
 
   #act(index: number, flags: number, vector: number): void {
-    if (index === irqIndex.msi) this.#msi.trigger(vector);
-    else if (index === irqIndex.msix) this.#msix.trigger(vector);
-    else if (index === irqIndex.error) this.#error.signal(0);
-    else if (index === irqIndex.request) this.#request.signal(0);
-    else if (flags & irqSet.actionTrigger) this.#intx!.signal();
-    else if (flags & irqSet.actionMask) this.#intx!.mask();
+    if (index === IrqIndex.msi) this.#msi.trigger(vector);
+    else if (index === IrqIndex.msix) this.#msix.trigger(vector);
+    else if (index === IrqIndex.err) this.#error.signal(0);
+    else if (index === IrqIndex.req) this.#request.signal(0);
+    else if (flags & IrqSetFlag.trigger) this.#intx!.signal();
+    else if (flags & IrqSetFlag.mask) this.#intx!.mask();
     else this.#intx!.unmask();
   }
 
   #clear(index: number): void {
-    if (index === irqIndex.intx) this.#intx?.clear();
-    else if (index === irqIndex.msi) this.#msi.clear();
-    else if (index === irqIndex.msix) this.#msix.clear();
-    else if (index === irqIndex.error) this.#error.clear();
+    if (index === IrqIndex.intx) this.#intx?.clear();
+    else if (index === IrqIndex.msi) this.#msi.clear();
+    else if (index === IrqIndex.msix) this.#msix.clear();
+    else if (index === IrqIndex.err) this.#error.clear();
     else this.#request.clear();
   }
 }

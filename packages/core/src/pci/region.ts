@@ -1,13 +1,7 @@
 import type { Accessible } from '../bits/accessible.ts';
 import type { HostBuffer } from '../bits/host-buffer.ts';
+import { RegionFlag } from '../protocol/messages.ts';
 import type { BarRegion } from './bar-region.ts';
-
-/** VFIO_PCI_*_REGION_INDEX: BAR n is region n. */
-export const regionIndex = { rom: 6, config: 7, vga: 8 } as const;
-export const regionCount = 9;
-
-/** VFIO_REGION_INFO_FLAG_*. */
-export const regionFlags = { read: 1, write: 2, mappable: 4 } as const;
 
 /** A part of a region that the client may map. */
 export interface MappableArea {
@@ -24,7 +18,7 @@ export interface Region {
   readonly index: number;
   /** 0 where there is none. */
   readonly sizeBytes: number;
-  /** Of regionFlags. */
+  /** Of RegionFlag. */
   readonly flags: number;
   readonly areas: readonly MappableArea[];
   /** @internal What answers. */ readonly contents: Accessible | null;
@@ -35,7 +29,7 @@ export function noRegion(index: number): Region {
 }
 
 export function plainRegion(index: number, contents: Accessible): Region {
-  const flags = regionFlags.read | regionFlags.write;
+  const flags = RegionFlag.read | RegionFlag.write;
   return { index, sizeBytes: contents.sizeBytes, flags, areas: [], contents };
 }
 
@@ -44,5 +38,5 @@ export function barRegion(index: number, contents: BarRegion): Region {
     memory ? [{ offset, sizeBytes, fd: memory.fd, fdOffset: memory.fdOffset, memory: memory.memory }] : [],
   );
   const plain = plainRegion(index, contents);
-  return { ...plain, areas, flags: plain.flags | (areas.length > 0 ? regionFlags.mappable : 0) };
+  return { ...plain, areas, flags: plain.flags | (areas.length > 0 ? RegionFlag.mmap : 0) };
 }

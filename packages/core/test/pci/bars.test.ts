@@ -1,4 +1,4 @@
-import { type Bar, HostBuffer, regionIndex, registers, rw, u32 } from '@sidecard/core';
+import { type Bar, HostBuffer, RegionIndex, registers, rw, u32 } from '@sidecard/core';
 import { expect, test } from 'vitest';
 import { insertCard } from './card.ts';
 
@@ -88,18 +88,18 @@ test('accesses outside are refused, overflow included', () => {
     [0, -4, 8],
     [0, 0, 0x4001],
     [1, 0, 1],
-    [regionIndex.rom, 0, 4],
-    [regionIndex.vga, 0, 4],
+    [RegionIndex.rom, 0, 4],
+    [RegionIndex.vga, 0, 4],
     [9, 0, 4],
     [2 ** 32 - 1, 0, 4],
-    [regionIndex.config, 255, 2],
+    [RegionIndex.config, 255, 2],
   ];
   for (const [index, offset, length] of outside) {
     expect(card.readRegion(index, offset, bytes, 0, length)).toBe(EINVAL);
     expect(card.writeRegion(index, offset, bytes, 0, length)).toBe(EINVAL);
   }
   expect(card.readRegion(0, 0x3ffc, bytes, 0, 4)).toBe(0);
-  expect(card.readRegion(regionIndex.config, 254, bytes, 0, 2)).toBe(0);
+  expect(card.readRegion(RegionIndex.config, 254, bytes, 0, 2)).toBe(0);
 });
 
 test("BARs answer while the command register decodes nothing: that is the client's part", () => {

@@ -2,7 +2,7 @@ import {
   type Bar,
   type EventFds,
   InterruptController,
-  irqIndex,
+  IrqIndex,
   type PciDevice,
   PciFunction,
   type PciIdentity,
@@ -111,7 +111,7 @@ export function insertCard({ identity = {}, bars = {}, arena = StateArena.alloc(
     set,
     listen,
     listenIntx(): number {
-      return listen(irqIndex.intx, 0, 1)[0]!;
+      return listen(IrqIndex.intx, 0, 1)[0]!;
     },
     /** As a driver finds a capability; 0 when there is none. */
     capability(id: number): number {

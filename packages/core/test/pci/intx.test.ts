@@ -1,8 +1,8 @@
-import { irqIndex } from '@sidecard/core';
+import { IrqIndex } from '@sidecard/core';
 import { expect, test } from 'vitest';
 import { flags, insertCard } from './card.ts';
 
-const { intx } = irqIndex;
+const { intx } = IrqIndex;
 
 function withLine() {
   const card = insertCard();
@@ -157,8 +157,8 @@ test('SET_IRQS that makes no sense is EINVAL, and its fds are closed', () => {
     [intx, flags.bool | flags.trigger, 0, 1, 0, []],
     [intx, flags.none | flags.mask, 0, 0, 0],
     [intx, flags.eventFd | flags.trigger, 0, 0, 0],
-    [irqIndex.msi, flags.eventFd | flags.trigger, 0, 1, 1],
-    [irqIndex.error, flags.none | flags.mask, 0, 1, 0],
+    [IrqIndex.msi, flags.eventFd | flags.trigger, 0, 1, 1],
+    [IrqIndex.err, flags.none | flags.mask, 0, 1, 0],
     [5, flags.eventFd | flags.trigger, 0, 1, 1],
     [2 ** 32 - 1, flags.none | flags.trigger, 0, 0, 0],
   ];
@@ -172,13 +172,13 @@ test('SET_IRQS that makes no sense is EINVAL, and its fds are closed', () => {
 test('ERR stops the machine where the client has asked for it, REQ asks for the device back', () => {
   const { interrupts, listen, eventFds, set } = insertCard();
   expect([interrupts.fail(), interrupts.requestRelease()]).toEqual([false, false]);
-  const [error] = listen(irqIndex.error, 0, 1);
-  const [request] = listen(irqIndex.request, 0, 1);
+  const [error] = listen(IrqIndex.err, 0, 1);
+  const [request] = listen(IrqIndex.req, 0, 1);
   expect([interrupts.fail(), interrupts.requestRelease()]).toEqual([true, true]);
   expect([eventFds.take(error!), eventFds.take(request!)]).toEqual([1, 1]);
-  set(irqIndex.error, flags.none | flags.trigger, 0, 1);
+  set(IrqIndex.err, flags.none | flags.trigger, 0, 1);
   expect(eventFds.take(error!)).toBe(1);
-  set(irqIndex.error, flags.none | flags.trigger, 0, 0);
+  set(IrqIndex.err, flags.none | flags.trigger, 0, 0);
   expect([interrupts.fail(), eventFds.open.has(error!)]).toEqual([false, false]);
 });
 
@@ -186,7 +186,7 @@ test('a client that goes leaves no fd behind, and the next one starts unmasked',
   const { card, raise, eventFds, set, listen, listenIntx, signals, events } = withLine();
   set(intx, flags.eventFd | flags.unmask, 0, 1, [eventFds.make()]);
   set(intx, flags.eventFd | flags.mask, 0, 1, [eventFds.make()]);
-  listen(irqIndex.error, 0, 1);
+  listen(IrqIndex.err, 0, 1);
   raise();
   expect(signals()).toBe(1);
   card.reset('disconnect');

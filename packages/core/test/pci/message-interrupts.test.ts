@@ -1,8 +1,8 @@
-import { irqIndex } from '@sidecard/core';
+import { IrqIndex } from '@sidecard/core';
 import { expect, test } from 'vitest';
 import { flags, insertCard } from './card.ts';
 
-const { intx, msi, msix } = irqIndex;
+const { intx, msi, msix } = IrqIndex;
 
 /** As QEMU does: config write, INTx off, vector 0 with no fd, then a message with an fd per vector. */
 function withMsix(vectors = 70) {
