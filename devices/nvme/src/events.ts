@@ -10,7 +10,6 @@ type EventType = (typeof EventType)[keyof typeof EventType];
 /** Information of error events (figure 146), health events (147) and notices (148). */
 export const ErrorEvent = { invalidDoorbellRegister: 0, invalidDoorbellValue: 1 } as const;
 export const HealthEvent = { reliability: 0, temperature: 1 } as const;
-export const NoticeEvent = { namespaceAttributes: 0 } as const;
 
 /** Whose reading lets events of the type come again. */
 const pageOf = {

@@ -37,8 +37,6 @@ export const asyncEventRequests = 4;
 export const abortLimit = 4;
 /** Entries of the error information log (ELPE + 1). */
 export const errorLogEntries = 64;
-/** Ranges of one Dataset Management command (NVM 1.0, 3.2.3: a list is at most 256 ranges). */
-export const maxRanges = 256;
 
 /** Tens of milliseconds aside, how long a reset may take: CAP.TO and CRTO.CRWMT, in units of 500 ms. */
 export const readyTimeout = 255;

@@ -1,12 +1,9 @@
+import { type PollMode, pollModes } from '@sidecard/core';
 import { Command, CommanderError, Option } from 'commander';
 import { UsageError } from './errors.ts';
 
 export const logLevels = ['debug', 'info', 'warn', 'error', 'silent'] as const;
 export type LogLevel = (typeof logLevels)[number];
-
-/** How a daemon waits: sleeping when nothing has come for a while, never sleeping, or always sleeping at once. */
-export const pollModes = ['adaptive', 'dedicated', 'never'] as const;
-export type PollMode = (typeof pollModes)[number];
 
 const pollHelp =
   'look on for a while before sleeping (adaptive), take a processor for this device alone (dedicated, also --poll without a word), or sleep at once (never)';

@@ -47,10 +47,6 @@ export class ClientWire {
     this.#twin = new MessageStream(transport);
   }
 
-  get hasTwin(): boolean {
-    return this.#twin !== null;
-  }
-
   get ended(): boolean {
     return this.#stream.ended;
   }

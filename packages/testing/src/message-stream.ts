@@ -31,11 +31,6 @@ export class MessageStream {
     }
   }
 
-  /** Bytes of a message that has not come whole. */
-  get partialBytes(): number {
-    return this.#length;
-  }
-
   #take(): Message | null {
     if (this.#length < HEADER_BYTES) return null;
     const sizeBytes = new DataView(this.#bytes.buffer).getUint32(Header.sizeBytes, true);

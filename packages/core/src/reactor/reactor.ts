@@ -23,7 +23,8 @@ export interface ReactorWorld {
  * `adaptive` looks on for a short while after work, where that has paid; `dedicated` never sleeps: a core for this device (--poll);
  * `never` sleeps as soon as there is nothing.
  */
-export type PollMode = 'adaptive' | 'dedicated' | 'never';
+export const pollModes = ['adaptive', 'dedicated', 'never'] as const;
+export type PollMode = (typeof pollModes)[number];
 
 export interface ReactorOptions {
   readonly poll?: PollMode;

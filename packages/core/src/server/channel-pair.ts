@@ -41,11 +41,6 @@ export class MemoryChannel implements Channel {
     this.options = options;
   }
 
-  /** Bytes that wait to be received. */
-  get pendingBytes(): number {
-    return this.#incomingBytes;
-  }
-
   receive(target: Uint8Array, at: number, lengthBytes: number, fds: FdList): number {
     fds.count = 0;
     let copied = 0;
