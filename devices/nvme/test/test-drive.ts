@@ -1,4 +1,4 @@
-import type { BlockBackend, BlockGeometry, BlockRequest } from '@sidecard/block';
+import type { BlockBackend, BlockGeometry, BlockRequest, DurableFile, RangeHold } from '@sidecard/block';
 
 /** A drive in memory that a test slows down, breaks, and looks into. */
 export class TestDrive implements BlockBackend {
@@ -64,6 +64,20 @@ export class TestDrive implements BlockBackend {
     this.#run(request);
     request.done();
     return true;
+  }
+
+  hold(_hold: RangeHold): boolean {
+    return true;
+  }
+
+  letGo(_hold: RangeHold): void {}
+
+  remeasure(): boolean {
+    return false;
+  }
+
+  beside(_suffix: string): DurableFile | null {
+    return null;
   }
 
   close(): Promise<void> {

@@ -1,4 +1,5 @@
 import type { PollSource, Segments } from '@sidecard/core';
+import type { DurableFile } from './durable-file.ts';
 
 export type BlockOperation = 'read' | 'write' | 'flush' | 'writeZeroes' | 'discard';
 
@@ -16,6 +17,8 @@ export abstract class BlockRequest {
   /** writeZeroes: the space may be given back (NVMe DEAC, virtio UNMAP). */
   mayDeallocate = false;
   segments: Segments | null = null;
+  /** The hold under which it is made, and inside whose range it lies; null: it takes its range by itself. */
+  under: RangeHold | null = null;
   /** 0, or a positive errno number, once done. */
   error = 0;
   /** Index of the backend's own slot; belongs to the backend. */
@@ -24,7 +27,22 @@ export abstract class BlockRequest {
   abstract done(): void;
 }
 
+/**
+ * A range of a drive that somebody has alone over several requests: compare-and-write, copy, format (storage.md, The file backend). Pooled by its
+ * holder, who waits for nothing but requests of its own on this drive while it has the range.
+ */
+export abstract class RangeHold {
+  /** Bytes; they stay as they are until `letGo`. */
+  offset = 0;
+  lengthBytes = 0;
+  /** Belongs to the backend. */
+  slot = -1;
+  /** Called once when a `hold` that answered false has the range; never from inside `hold`. */
+  abstract held(): void;
+}
+
 export interface BlockGeometry {
+  /** Changes only with `remeasure`. */
   sizeBytes: number;
   /** Smallest aligned unit that the drive reads and writes without read-modify-write, bytes (1 for buffered files). */
   readonly alignmentBytes: number;
@@ -50,6 +68,14 @@ export interface BlockBackend extends PollSource {
   submit(request: BlockRequest): boolean;
   /** Hands what was submitted since the last call to the kernel, as one batch. */
   commit(): void;
+  /** Takes a range alone: waits for the writes in it that are under way, and has later ones wait. True when it is had at once; else `held()` will be called. */
+  hold(hold: RangeHold): boolean;
+  /** Gives the range back, after the last request under the hold has ended; or gives up waiting for it. */
+  letGo(hold: RangeHold): void;
+  /** Measures the drive again, which somebody may have grown or cut. True when `geometry.sizeBytes` has changed. */
+  remeasure(): boolean;
+  /** A small file beside the image, named as it with `suffix` after it; null where nothing lasts beside it (memory, devices, read-only drives). */
+  beside(suffix: string): DurableFile | null;
   /** Requests submitted and not done. */
   readonly inFlight: number;
   /** Waits for requests in flight, flushes unless read-only, closes. */

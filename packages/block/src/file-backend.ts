@@ -1,8 +1,9 @@
 import { Fallocate, RequestOp, WriteFlags } from '@sidecard/native';
 import { Alignment } from './alignment.ts';
-import type { BlockBackend, BlockGeometry, BlockRequest } from './backend.ts';
+import type { BlockBackend, BlockGeometry, BlockRequest, RangeHold } from './backend.ts';
 import { BouncedAccess } from './bounced-access.ts';
 import type { DriveHost, DriveOptions } from './drive.ts';
+import type { DurableFile } from './durable-file.ts';
 import { EAGAIN, EINTR, EINVAL, EIO, ENOSYS, EOPNOTSUPP, EROFS } from './errno.ts';
 import { ErrorLog } from './error-log.ts';
 import { FileRing, tellOfThreads } from './file-ring.ts';
@@ -106,6 +107,20 @@ export class FileBackend implements BlockBackend {
 
   commit(): void {
     this.#ring.submit();
+  }
+
+  hold(_hold: RangeHold): boolean {
+    return true;
+  }
+
+  letGo(_hold: RangeHold): void {}
+
+  remeasure(): boolean {
+    return false;
+  }
+
+  beside(_suffix: string): DurableFile | null {
+    return null;
   }
 
   poll(): boolean {

@@ -1,5 +1,6 @@
-import type { BlockBackend, BlockGeometry, BlockRequest } from './backend.ts';
+import type { BlockBackend, BlockGeometry, BlockRequest, RangeHold } from './backend.ts';
 import type { DriveOptions } from './drive.ts';
+import type { DurableFile } from './durable-file.ts';
 import { EINVAL, EROFS } from './errno.ts';
 
 /** A drive that is done with each request when it has been submitted: memory and null. */
@@ -33,6 +34,21 @@ export abstract class InlineBackend implements BlockBackend {
   }
 
   commit(): void {}
+
+  /** Requests end inside submit, so whoever waits only for them is alone already. */
+  hold(_hold: RangeHold): boolean {
+    return true;
+  }
+
+  letGo(_hold: RangeHold): void {}
+
+  remeasure(): boolean {
+    return false;
+  }
+
+  beside(_suffix: string): DurableFile | null {
+    return null;
+  }
 
   poll(): boolean {
     return false;
