@@ -9,8 +9,9 @@ import {
 } from '@sidecard/core';
 import type { CompletionEntry, SubmissionEntry } from './commands.ts';
 import { maxSegments } from './limits.ts';
+import type { Namespace } from './namespace.ts';
 import { PrpWalk } from './prp.ts';
-import { doNotRetry, mayRetry, type StatusCode } from './status.ts';
+import { doNotRetry, type Failure, locationOf, mayRetry, statusOf } from './status.ts';
 import type { SubmissionQueue } from './submission-queue.ts';
 
 /** One row per command slot. `phase` is the word that a successor goes by (state.md, Completion in two steps). */
@@ -73,11 +74,15 @@ export class Command extends DmaTask {
   queue: SubmissionQueue;
   /** Of the processor when this was fetched: an older one is disowned (as `phase` says to a successor). */
   generation = 0;
+  /** Whose blocks it is for; it is not formatted or deleted as long. */
+  namespace: Namespace | null = null;
   /** `data` has begun and wants a release; the same for `drive`. */
   holdsData = false;
   holdsDrive = false;
   /** Kept until something happens, and nothing of it is under way (Asynchronous Event Request, a deletion that waits). */
   parked = false;
+  /** Where in the command its mistake is (Parameter Error Location), FFFFh when it failed by none. */
+  parameterLocation = 0xffff;
   /** Its completion is on its way in messages. */
   unpublished = false;
   readonly #memory: GuestMemory;
@@ -182,8 +187,12 @@ export class Command extends DmaTask {
     return this.#drive;
   }
 
-  /** Lets all memory go. */
+  /** Lets all memory go, and the namespace. */
   release(): void {
+    if (this.namespace !== null) {
+      this.namespace.leave();
+      this.namespace = null;
+    }
     if (this.holdsData) {
       this.holdsData = false;
       this.data.release();
@@ -195,7 +204,9 @@ export class Command extends DmaTask {
   }
 
   /** Ends it with an error. Always true, so that handlers answer with it. */
-  fail(status: StatusCode): true {
+  fail(failure: Failure): true {
+    const status = statusOf(failure);
+    this.parameterLocation = locationOf(failure);
     this.status = mayRetry(status) ? status : status | doNotRetry;
     return true;
   }

@@ -46,7 +46,10 @@ export const AdminOpcode = {
   setFeatures: 0x09,
   getFeatures: 0x0a,
   asyncEventRequest: 0x0c,
+  namespaceManagement: 0x0d,
+  namespaceAttachment: 0x15,
   doorbellBufferConfig: 0x7c,
+  formatNvm: 0x80,
 } as const;
 
 /** NVM Command Set 1.0, figure 21. */
@@ -54,9 +57,12 @@ export const IoOpcode = {
   flush: 0x00,
   write: 0x01,
   read: 0x02,
+  writeUncorrectable: 0x04,
   compare: 0x05,
   writeZeroes: 0x08,
   datasetManagement: 0x09,
+  verify: 0x0c,
+  copy: 0x19,
 } as const;
 
 /** Identify, controller or namespace structure (NVMe Base 2.0, figure 273). */

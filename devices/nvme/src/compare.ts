@@ -1,18 +1,14 @@
 import type { Segments } from '@sidecard/core';
+import { check, ended, locateBlocks, located, start } from './blocks.ts';
 import type { Command } from './command.ts';
 import type { Controller } from './controller.ts';
-import { check, checkRange, start } from './io.ts';
-import { maxTransferBytes } from './limits.ts';
-import { walkPending } from './prp.ts';
-import { Status, type StatusCode } from './status.ts';
-import { beginPages, walkPages } from './transfer.ts';
+import { Status } from './status.ts';
 
-const Step = { check: 0, walk: 1, fetch: 2, atDrive: 3, ended: 4 } as const;
+const Step = { fetch: located, atDrive: located + 1 } as const;
 
 /** Compare (NVM Command Set 1.0, 3.2.2): the guest's data against the drive's, which is read into memory of ours. */
 export function compare(controller: Controller, command: Command): boolean {
-  if (command.step < Step.fetch && !locate(controller, command)) return command.step === Step.ended;
-  const namespace = controller.namespaces[command.nsid - 1]!;
+  if (command.step < Step.fetch && !locateBlocks(controller, command, 'toDevice', null)) return command.step === ended;
   const { data, drive } = command;
   if (command.step === Step.fetch) {
     const fetched = data.fetch(command);
@@ -23,33 +19,11 @@ export function compare(controller: Controller, command: Command): boolean {
     if (!drive.addBitBucket(data.lengthBytes)) return command.fail(Status.internalError);
     command.step = Step.atDrive;
     command.request.segments = drive.segments;
-    if (!start(command, namespace, 'read', data.lengthBytes, false)) return false;
+    if (!start(command, command.namespace!, 'read', data.lengthBytes, false)) return false;
   }
   if (!check(controller, command, 'read')) return true;
   controller.health.read(data.lengthBytes);
   return isEqual(data.segments, drive.segments) || command.fail(Status.compareFailure);
-}
-
-function locate(controller: Controller, command: Command): boolean {
-  let status: StatusCode | typeof walkPending = walkPending;
-  if (command.step === Step.check) {
-    command.step = Step.walk;
-    status = checkRange(controller, command);
-    if (status === Status.success) {
-      const lengthBytes = command.blocks * controller.namespaces[command.nsid - 1]!.lbaBytes;
-      status =
-        lengthBytes > maxTransferBytes ? Status.invalidField : beginPages(controller, command, 'toDevice', lengthBytes);
-    }
-  }
-  if (status === walkPending) status = walkPages(controller, command);
-  if (status === walkPending) return false;
-  if (status === Status.success) {
-    command.step = Step.fetch;
-    return true;
-  }
-  command.fail(status);
-  command.step = Step.ended;
-  return false;
 }
 
 function isEqual(a: Segments, b: Segments): boolean {

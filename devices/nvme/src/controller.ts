@@ -10,7 +10,8 @@ import { type ControllerIdentity, controllerIdentity } from './identity.ts';
 import { CompletionInterrupts } from './interrupts.ts';
 import { ioOpcodes } from './io.ts';
 import { mpsMax, mpsMin } from './limits.ts';
-import { createNamespaces, type Namespace, type NamespaceOptions } from './namespace.ts';
+import type { NamespaceOptions } from './namespace.ts';
+import { Namespaces } from './namespaces.ts';
 import { Processor } from './processor.ts';
 import { Queues } from './queues.ts';
 import { ControllerRegisters, ShutdownStatus } from './registers.ts';
@@ -39,7 +40,7 @@ export class Controller implements PciDevice {
   readonly who: ControllerIdentity;
   readonly firmwareRevision: string;
   readonly registers;
-  readonly namespaces: readonly Namespace[];
+  readonly namespaces: Namespaces;
   readonly queues: Queues;
   readonly doorbells: Doorbells;
   readonly features: Features;
@@ -67,7 +68,7 @@ export class Controller implements PciDevice {
     const { drives, serial = null, doorbellPage = null, firmwareRevision = '0.1.0' } = options;
     this.host = host;
     this.firmwareRevision = firmwareRevision;
-    this.namespaces = createNamespaces(drives, host.state);
+    this.namespaces = new Namespaces(host, drives);
     this.who = controllerIdentity(drives[0]!.backend.identitySeed, serial);
     this.registers = ControllerRegisters.create(host.state.registers('nvme/registers', ControllerRegisters), {
       intms: { write: (now) => this.#maskWritten(now) },
@@ -87,11 +88,10 @@ export class Controller implements PciDevice {
     this.identity = pciIdentity(this.who);
     this.bars = { 0: controllerBar(this.registers, this.doorbells.registers, doorbellPage) };
     host.poll(this.turns);
-    for (const { backend } of this.namespaces) host.poll(backend);
   }
 
   get hasVolatileCache(): boolean {
-    return this.namespaces.some(({ backend }) => backend.geometry.volatileCache);
+    return this.namespaces.list.some(({ backend }) => backend.geometry.volatileCache);
   }
 
   /** Doorbell Buffer Config is there: looking at guest memory costs no messages, and no page is polled instead. */
@@ -244,7 +244,7 @@ export class Controller implements PciDevice {
       });
     }
     // Each is drained and flushed, whatever becomes of the others.
-    const closed = await Promise.allSettled(this.namespaces.map(({ backend }) => backend.close()));
+    const closed = await Promise.allSettled(this.namespaces.list.map(({ backend }) => backend.close()));
     for (const result of closed) if (result.status === 'rejected') throw result.reason;
   }
 }

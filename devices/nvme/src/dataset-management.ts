@@ -1,10 +1,10 @@
 import { HostBuffer } from '@sidecard/core';
+import { check, enterNamespace } from './blocks.ts';
 import type { Command } from './command.ts';
 import { DatasetRange } from './commands.ts';
 import type { Controller } from './controller.ts';
-import { check } from './io.ts';
 import type { Namespace } from './namespace.ts';
-import { Status } from './status.ts';
+import { Field, mistake, Status } from './status.ts';
 import { receive, transferred } from './transfer.ts';
 
 /** Dword 11 (NVM 1.0, figure 34): deallocate. The hints for reads and writes are only hints. */
@@ -18,8 +18,11 @@ const range = DatasetRange.over(HostBuffer.alloc(DatasetRange.sizeBytes));
 
 /** Dataset Management (NVM Command Set 1.0, 3.2.3). Ranges are discarded one after the other; `command.cursor` is the next. */
 export function manageDataset(controller: Controller, command: Command): boolean {
-  const namespace = controller.namespaces[command.nsid - 1];
-  if (namespace === undefined) return command.fail(Status.invalidNamespace);
+  if (command.namespace === null) {
+    const failure = enterNamespace(controller, command);
+    if (failure !== Status.success) return command.fail(failure);
+  }
+  const namespace = command.namespace!;
   const ranges = (command.words[10]! & 0xff) + 1;
   if (command.step < transferred) {
     if (!receive(controller, command, ranges * DatasetRange.sizeBytes)) return false;
@@ -29,7 +32,7 @@ export function manageDataset(controller: Controller, command: Command): boolean
       if (!namespace.contains(range.slba, range.lengthBlocks)) return command.fail(Status.lbaOutOfRange);
     }
     if ((command.words[11]! & deallocate) === 0) return true;
-    if (namespace.readOnly) return command.fail(Status.namespaceWriteProtected);
+    if (namespace.readOnly) return command.fail(mistake(Status.namespaceWriteProtected, Field.nsid));
   }
   return discard(controller, command, namespace, ranges);
 }

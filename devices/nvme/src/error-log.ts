@@ -10,8 +10,8 @@ const errorColumns = {
 } as const;
 
 /**
- * The Error Information log (NVMe Base 2.0, 5.16.1.2). It tells of trouble with drive and guest memory and of doorbells, not of every
- * command that a driver got wrong: smartd and people take its count for the health of the drive.
+ * The Error Information log (NVMe Base 2.0, 5.16.1.2): trouble with drive and guest memory, wrong doorbells, and mistakes in commands with the
+ * field that is wrong.
  */
 export class ErrorLog {
   readonly #entries;
@@ -29,13 +29,14 @@ export class ErrorLog {
   /** A command has ended with an error. Where it is worth an entry it is told to have one (More). */
   completed(command: Command): void {
     const code = (command.status & 0x7ff) as StatusCode;
-    if (!mayRetry(code) && code !== Status.capacityExceeded) return;
-    if (code === Status.abortRequested) return;
+    const trouble = mayRetry(code) || code === Status.capacityExceeded;
+    if (!(trouble || command.parameterLocation !== 0xffff) || code === Status.abortRequested) return;
     command.status |= more;
     const entry = this.#next();
     entry.sqid = command.queue.id;
     entry.cid = command.cid;
     entry.status = command.status << 1;
+    entry.parameterLocation = command.parameterLocation;
     entry.lba = command.queue.id === 0 ? 0 : command.slba;
     entry.nsid = command.nsid;
   }

@@ -21,7 +21,7 @@ const featureColumns = { value: 'u32' } as const;
 /** Interrupt vector configuration (09h) by vector, and temperature thresholds (04h) by type: 0 over, 1 under. */
 const vectorColumns = { coalescingDisabled: 'u8' } as const;
 const thresholdColumns = { kelvin: 'u16' } as const;
-/** Error recovery (05h), by position of the namespace. */
+/** Error recovery (05h), by nsid. */
 const recoveryColumns = { value: 'u16' } as const;
 
 /** Asynchronous event configuration (0Bh): bits 7:0 are those of the critical warning. */
@@ -58,7 +58,7 @@ export class Features {
     this.#values = state.table('nvme/feature', featureColumns, 32);
     this.#vectors = state.table('nvme/feature/vector', vectorColumns, queueCount);
     this.#thresholds = state.table('nvme/feature/temperature', thresholdColumns, 2);
-    this.#recovery = state.table('nvme/feature/error-recovery', recoveryColumns, controller.namespaces.length);
+    this.#recovery = state.table('nvme/feature/error-recovery', recoveryColumns, controller.namespaces.limit + 1);
     if (this.#values.value[Feature.numberOfQueues] === 0) this.reset();
   }
 
@@ -121,7 +121,7 @@ export class Features {
   }
 
   #current(feature: number, cdw11: number, nsid: number): number {
-    if (feature === Feature.errorRecovery) return this.#recovery.value[nsid - 1]!;
+    if (feature === Feature.errorRecovery) return this.#recovery.value[nsid]!;
     if (feature === Feature.temperatureThreshold) return this.#thresholds.kelvin[(cdw11 >>> 20) & 3]!;
     if (feature !== Feature.interruptVector) return this.#values.value[feature]!;
     const vector = cdw11 & 0xffff;
@@ -166,7 +166,7 @@ export class Features {
         if (command.nsid === 0) return Status.invalidNamespace;
         // No namespace reports errors of deallocated blocks (NSFEAT bit 2).
         if ((cdw11 & (1 << 16)) !== 0) return Status.invalidField;
-        if (known) this.#recovery.value[command.nsid - 1] = cdw11 & 0xffff;
+        if (known) this.#recovery.value[command.nsid] = cdw11 & 0xffff;
         else this.#recovery.value.fill(cdw11 & 0xffff);
         return Status.success;
       case Feature.volatileWriteCache:
@@ -194,7 +194,7 @@ export class Features {
   }
 
   #isNamespace(command: Command): boolean {
-    return command.nsid >= 1 && command.nsid <= this.#controller.namespaces.length;
+    return this.#controller.namespaces.active(command.nsid) !== null;
   }
 }
 

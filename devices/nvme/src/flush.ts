@@ -1,3 +1,4 @@
+import { enterNamespace } from './blocks.ts';
 import type { Command } from './command.ts';
 import { allNamespaces } from './commands.ts';
 import type { Controller } from './controller.ts';
@@ -8,28 +9,37 @@ import { Status } from './status.ts';
 export function flush(controller: Controller, command: Command): boolean {
   const { nsid } = command;
   if (nsid === allNamespaces) return flushDrives(controller, command);
-  const namespace = controller.namespaces[nsid - 1];
-  if (namespace === undefined) return command.fail(Status.invalidNamespace);
   if (command.step === 0) {
+    const failure = enterNamespace(controller, command);
+    if (failure !== Status.success) return command.fail(failure);
     command.step = 1;
-    if (!startFlush(command, namespace)) return false;
+    if (!startFlush(command, command.namespace!)) return false;
   }
-  return endFlush(controller, command, namespace);
+  return endFlush(controller, command, command.namespace!);
 }
 
-/** Flushes one drive after the other; `command.cursor` is the next, times two, plus one while it is under way. */
+/** Flushes one drive after the other; `command.cursor` is the nsid of the next, times two, plus one while it is under way. */
 export function flushDrives(controller: Controller, command: Command): boolean {
-  for (;;) {
-    const namespace = controller.namespaces[command.cursor >> 1];
-    if (namespace === undefined) return true;
+  const { namespaces } = controller;
+  while (command.cursor >> 1 <= namespaces.limit) {
+    const namespace = command.namespace ?? namespaces.allocated(command.cursor >> 1);
+    if (namespace === null) {
+      command.cursor += 2;
+      continue;
+    }
     if ((command.cursor & 1) === 0) {
       command.cursor++;
+      namespace.enter();
+      command.namespace = namespace;
       if (!startFlush(command, namespace)) return false;
     }
     command.cursor++;
+    command.namespace = null;
     endFlush(controller, command, namespace);
+    namespace.leave();
     if (command.status !== Status.success) return true;
   }
+  return true;
 }
 
 /** True when there is nothing to wait for. */

@@ -59,12 +59,12 @@ export class Health {
    */
   get criticalWarning(): number {
     const { namespaces, features } = this.#controller;
-    const readOnly = namespaces.every((namespace) => namespace.readOnly);
+    const readOnly = namespaces.list.every((namespace) => namespace.readOnly);
     return (features.temperatureAlarm ? 1 << 1 : 0) | (this.#degraded ? 1 << 2 : 0) | (readOnly ? 1 << 3 : 0);
   }
 
   get #degraded(): boolean {
-    return this.#controller.namespaces.some((namespace) => namespace.flushFailed);
+    return this.#controller.namespaces.list.some((namespace) => namespace.flushFailed);
   }
 
   /** Thresholds, or which warnings are events, have changed: those that there are, are told. */

@@ -29,7 +29,7 @@ import {
 } from './limits.ts';
 import type { Namespace } from './namespace.ts';
 import { specificationVersion } from './registers.ts';
-import { Status, type StatusCode } from './status.ts';
+import { type Failure, Status } from './status.ts';
 import { send } from './transfer.ts';
 
 /** Command set identifier of the NVM command set (NVMe Base 2.0, figure 274), the only one here. */
@@ -45,11 +45,11 @@ export function identify(controller: Controller, command: Command): boolean {
   return send(controller, command, command.payload, 4096);
 }
 
-function fill(controller: Controller, command: Command, page: HostBuffer): StatusCode {
+function fill(controller: Controller, command: Command, page: HostBuffer): Failure {
   const cns = command.sqe.cdw10 & 0xff;
   const csi = command.sqe.cdw11 >>> 24;
   const { nsid } = command;
-  const namespace = controller.namespaces[nsid - 1];
+  const namespace = controller.namespaces.active(nsid);
   switch (cns) {
     case Cns.controller:
       fillController(controller, page);
@@ -69,17 +69,18 @@ function fill(controller: Controller, command: Command, page: HostBuffer): Statu
     case Cns.ioNamespace:
       if (csi !== nvmCommandSet) return Status.invalidField;
       // No metadata, so the whole structure is zero (NVM 1.0, figure 100).
-      return namespace === undefined ? Status.invalidNamespace : Status.success;
+      return namespace === null ? controller.namespaces.missing(nsid) : Status.success;
     case Cns.namespace:
-      if (namespace === undefined) return Status.invalidNamespace;
-      fillNamespace(namespace, page);
+      // An inactive namespace is all zeroes (3.2.1.4).
+      if (namespace !== null) fillNamespace(namespace, page);
+      else if (nsid === 0 || nsid > controller.namespaces.limit) return controller.namespaces.missing(nsid);
       return Status.success;
     case Cns.namespaceDescriptors:
-      if (namespace === undefined) return Status.invalidNamespace;
+      if (namespace === null) return controller.namespaces.missing(nsid);
       describeNamespace(namespace, page);
       return Status.success;
     case Cns.independentNamespace: {
-      if (namespace === undefined) return Status.invalidNamespace;
+      if (namespace === null) return controller.namespaces.missing(nsid);
       const record = IndependentNamespace.over(page);
       record.nsattr = namespace.readOnly ? writeProtected : 0;
       record.nstat = namespaceReady;
@@ -113,7 +114,7 @@ function fillController(controller: Controller, page: HostBuffer): void {
   record.sqes = 0x66; // 64 bytes, no more and no less
   record.cqes = 0x44;
   record.maxcmd = maxQueueEntries;
-  record.nn = controller.namespaces.length;
+  record.nn = controller.namespaces.limit;
   record.oncs = Oncs.compare | Oncs.datasetManagement | Oncs.writeZeroes | Oncs.saveSelect;
   record.vwc = (controller.hasVolatileCache ? 1 : 0) | (0b11 << 1); // Flush takes nsid FFFFFFFFh
   page.bytes.set(Buffer.from(controller.who.subnqn), IdentifyController.fields.subnqn.offset);
@@ -157,10 +158,10 @@ function describeNamespace(namespace: Namespace, page: HostBuffer): void {
 }
 
 /** Up to 1,024 ids above `after`, ascending. */
-function listNamespaces(controller: Controller, after: number, page: HostBuffer): StatusCode {
+function listNamespaces(controller: Controller, after: number, page: HostBuffer): Failure {
   if (after >= allNamespaces - 1) return Status.invalidNamespace;
   let index = 0;
-  for (const { nsid } of controller.namespaces) {
+  for (const { nsid } of controller.namespaces.activeList) {
     if (nsid > after && index < 1024) page.view.setUint32(4 * index++, nsid, true);
   }
   return Status.success;

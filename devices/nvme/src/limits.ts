@@ -16,6 +16,9 @@ export const maxTransferBytes = 4096 << mdts;
 /** Pieces of the largest transfer: one more page than it fills, when it begins inside a page. */
 export const maxSegments = (1 << mdts) + 1;
 
+/** Namespaces that there can be (NN), or as many as drives are given. SeaBIOS identifies every one of them. */
+export const namespaceLimit = 16;
+
 /** Doorbells are next to each other (CAP.DSTRD 0): 2 words a queue. */
 export const doorbellsOffset = 0x1000;
 export const doorbellPageBytes = 0x1000;

@@ -1,19 +1,27 @@
 import type { BlockBackend, BlockRequest } from '@sidecard/block';
-import type { ColumnArrays, StateArena } from '@sidecard/core';
+import type { ColumnArrays } from '@sidecard/core';
 import { type NamespaceIdentity, namespaceIdentity } from './identity.ts';
+import { type Failure, Status } from './status.ts';
 
 /** A drive and how it is shown. */
 export interface NamespaceOptions {
   readonly backend: BlockBackend;
   /** Logical block size, bytes: 512 or 4096. */
   readonly lbaBytes: 512 | 4096;
+  /** Made by Namespace Management, and so to be deleted by it; drives of the command line are not. */
+  readonly deletable?: boolean;
+  /** Derived from the drive unless given. */
+  readonly identity?: NamespaceIdentity;
 }
 
-/** One row per namespace, by its position. */
-const namespaceColumns = {
+/** One row per namespace, by its nsid. */
+export const namespaceColumns = {
+  allocated: 'u8',
+  attached: 'u8',
   /** A flush has failed: what the kernel dropped is lost, and no later flush may say otherwise (storage.md, Durability). */
   flushFailed: 'u8',
 } as const;
+export type NamespaceRows = ColumnArrays<typeof namespaceColumns>;
 
 /** A namespace with the NVM command set, which is a drive. */
 export class Namespace {
@@ -23,16 +31,29 @@ export class Namespace {
   /** 2 to the power of it is `lbaBytes`. */
   readonly lbaShift: number;
   readonly identity: NamespaceIdentity;
-  readonly #rows: ColumnArrays<typeof namespaceColumns>;
+  readonly deletable: boolean;
+  readonly #rows: NamespaceRows;
+  /** Why commands for it fail at present (it is being formatted), or 0. */
+  unavailable: Failure = Status.success;
+  /** Commands that have entered and not left. */
+  users = 0;
+  /** Called when the last command has left. */
+  whenUnused: (() => void) | null = null;
   /** Requests are with the backend that it has not been told to start. */
   #held = false;
 
-  constructor(nsid: number, options: NamespaceOptions, rows: ColumnArrays<typeof namespaceColumns>) {
+  /** @throws Error, one line, when the drive is smaller than a block. */
+  constructor(nsid: number, options: NamespaceOptions, rows: NamespaceRows) {
+    const { geometry, description, identitySeed } = options.backend;
+    if (geometry.sizeBytes < options.lbaBytes) {
+      throw new Error(`${description}: ${geometry.sizeBytes} bytes are less than one block of ${options.lbaBytes}`);
+    }
     this.nsid = nsid;
     this.backend = options.backend;
     this.lbaBytes = options.lbaBytes;
     this.lbaShift = Math.log2(options.lbaBytes);
-    this.identity = namespaceIdentity(options.backend.identitySeed);
+    this.identity = options.identity ?? namespaceIdentity(identitySeed);
+    this.deletable = options.deletable ?? false;
     this.#rows = rows;
   }
 
@@ -44,15 +65,27 @@ export class Namespace {
     return this.backend.geometry.readOnly;
   }
 
+  get attached(): boolean {
+    return this.#rows.attached[this.nsid] !== 0;
+  }
+
   get flushFailed(): boolean {
-    return this.#rows.flushFailed[this.nsid - 1] !== 0;
+    return this.#rows.flushFailed[this.nsid] !== 0;
   }
   set flushFailed(failed: boolean) {
-    this.#rows.flushFailed[this.nsid - 1] = failed ? 1 : 0;
+    this.#rows.flushFailed[this.nsid] = failed ? 1 : 0;
   }
 
   contains(slba: number, blocks: number): boolean {
     return slba + blocks <= this.blocks;
+  }
+
+  enter(): void {
+    this.users++;
+  }
+
+  leave(): void {
+    if (--this.users === 0 && this.whenUnused !== null) this.whenUnused();
   }
 
   /** As BlockBackend.submit; what it holds starts with `commit`. */
@@ -67,16 +100,4 @@ export class Namespace {
     this.#held = false;
     this.backend.commit();
   }
-}
-
-/** @throws Error, one line, when a drive is smaller than a block. */
-export function createNamespaces(drives: readonly NamespaceOptions[], state: StateArena): Namespace[] {
-  const rows = state.table('nvme/namespace', namespaceColumns, drives.length);
-  return drives.map((drive, index) => {
-    const { sizeBytes } = drive.backend.geometry;
-    if (sizeBytes < drive.lbaBytes) {
-      throw new Error(`${drive.backend.description}: ${sizeBytes} bytes are less than one block of ${drive.lbaBytes}`);
-    }
-    return new Namespace(index + 1, drive, rows);
-  });
 }

@@ -6,13 +6,15 @@ import type { CompletionQueue } from './completion-queue.ts';
 import type { Controller } from './controller.ts';
 import { ioOpcodes } from './io.ts';
 import { adminSlots, commandSlots, stagedCommands } from './limits.ts';
-import { Status } from './status.ts';
+import { Field, mistake, Status } from './status.ts';
 import type { SubmissionQueue } from './submission-queue.ts';
 
 /** Commands of one queue in a row, before the others and the reactor have their turn (round robin, NVMe Base 2.0, 3.4.4). */
 const burst = 32;
 /** Fields of dword 0 that no command here may use: FUSE, and PSDT, since there are neither fused commands nor SGLs. */
 const unsupportedFields = 0xc300;
+const unknownOpcode = mistake(Status.invalidOpcode, Field.opcode);
+const wrongFlags = mistake(Status.invalidField, Field.flags);
 
 /**
  * Fetches commands, runs them, and posts their completions. What is counted and listed here, and in the queues' objects, a successor counts again
@@ -142,6 +144,7 @@ export class Processor implements CommandRunner {
     this.#rows.queue[slot] = queue.id;
     command.step = 0;
     command.cursor = 0;
+    command.parameterLocation = 0xffff;
     queue.inFlight++;
     queue.fetching++;
     queue.completions.reserved++;
@@ -172,8 +175,8 @@ export class Processor implements CommandRunner {
 
   #execute(command: Command): boolean {
     const opcode = (command.queue.id === 0 ? adminOpcodes : ioOpcodes)[command.opcode]!;
-    if (opcode === null) command.fail(Status.invalidOpcode);
-    else if ((command.words[0]! & unsupportedFields) !== 0) command.fail(Status.invalidField);
+    if (opcode === null) command.fail(unknownOpcode);
+    else if ((command.words[0]! & unsupportedFields) !== 0) command.fail(wrongFlags);
     else if (!opcode.run(this.#controller, command)) return false;
     if (command.status !== Status.success) this.#controller.errors.completed(command);
     command.phase = Phase.completed;

@@ -1,9 +1,12 @@
 import { type DmaTask, type GuestMemory, HostBuffer, type ScatterList } from '@sidecard/core';
 import { maxSegments } from './limits.ts';
-import { Status, type StatusCode } from './status.ts';
+import { type Failure, Field, mistake, Status } from './status.ts';
 
-/** The walk waits for guest memory. */
-export const walkPending = -1;
+/** The walk waits for guest memory. No failure is negative. */
+export const walkPending: Failure = -1;
+
+const wrongPrp1 = mistake(Status.invalidPrpOffset, Field.prp1);
+const wrongPrp2 = mistake(Status.invalidPrpOffset, Field.prp2);
 
 /**
  * Physical Region Pages (NVMe Base 2.0, 4.1.1): the first entry may begin inside a page, every other one fills its page;
@@ -20,32 +23,26 @@ export class PrpWalk {
 
   /**
    * Adds the pages of a transfer to `scatter`, which has begun; pending: there is a list to `walk`.
-   * @returns a status code; Data Transfer Error (04h) where the guest named memory that isn't there.
+   * @returns a failure, or 0; Data Transfer Error (04h) where the guest named memory that isn't there.
    */
-  begin(
-    scatter: ScatterList,
-    prp1: number,
-    prp2: number,
-    lengthBytes: number,
-    pageBytes: number,
-  ): StatusCode | typeof walkPending {
-    if (prp1 % 4 !== 0) return Status.invalidPrpOffset;
+  begin(scatter: ScatterList, prp1: number, prp2: number, lengthBytes: number, pageBytes: number): Failure {
+    if (prp1 % 4 !== 0) return wrongPrp1;
     const inFirst = pageBytes - (prp1 % pageBytes);
     if (lengthBytes <= inFirst) return scatter.add(prp1, lengthBytes) ? Status.success : Status.dataTransferError;
     if (!scatter.add(prp1, inFirst)) return Status.dataTransferError;
     const rest = lengthBytes - inFirst;
     if (rest <= pageBytes) {
-      if (prp2 % pageBytes !== 0) return Status.invalidPrpOffset;
+      if (prp2 % pageBytes !== 0) return wrongPrp2;
       return scatter.add(prp2, rest) ? Status.success : Status.dataTransferError;
     }
-    if (prp2 % 8 !== 0) return Status.invalidPrpOffset;
+    if (prp2 % 8 !== 0) return wrongPrp2;
     this.#listIova = prp2;
     this.#remaining = rest;
     return walkPending;
   }
 
   /** Walks the list, to be called until it answers something else than pending. */
-  walk(task: DmaTask, memory: GuestMemory, scatter: ScatterList, pageBytes: number): StatusCode | typeof walkPending {
+  walk(task: DmaTask, memory: GuestMemory, scatter: ScatterList, pageBytes: number): Failure {
     this.#list ??= HostBuffer.alloc(maxSegments * 8);
     const words = this.#list.words;
     while (this.#remaining > 0) {
@@ -61,7 +58,7 @@ export class PrpWalk {
         const low = words[2 * index]!;
         const iova = (low >>> 0) + (words[2 * index + 1]! >>> 0) * 0x1_0000_0000;
         // Of the low word: a sum above 2**53 is rounded.
-        if ((low & (pageBytes - 1)) !== 0) return Status.invalidPrpOffset;
+        if ((low & (pageBytes - 1)) !== 0) return wrongPrp2;
         const lengthBytes = Math.min(this.#remaining, pageBytes);
         if (!scatter.add(iova, lengthBytes)) return Status.dataTransferError;
         this.#remaining -= lengthBytes;
@@ -69,7 +66,7 @@ export class PrpWalk {
       if (chained) {
         const next = (words[2 * pages]! >>> 0) + (words[2 * pages + 1]! >>> 0) * 0x1_0000_0000;
         // Aligned, so every page of the list brings entries and no chain is walked for ever.
-        if (next % pageBytes !== 0) return Status.invalidPrpOffset;
+        if (next % pageBytes !== 0) return wrongPrp2;
         this.#listIova = next;
       }
     }

@@ -1,5 +1,6 @@
 import { BlockRequest } from '@sidecard/block';
 import type { Controller } from './controller.ts';
+import type { Namespace } from './namespace.ts';
 import { ShutdownStatus } from './registers.ts';
 
 /**
@@ -8,7 +9,9 @@ import { ShutdownStatus } from './registers.ts';
  */
 export class Shutdown extends BlockRequest {
   readonly #controller: Controller;
-  #next = 0;
+  /** Of the namespace whose drive was flushed last, or is being flushed. */
+  #nsid = 0;
+  #namespace: Namespace | null = null;
   /** A flush is at a drive. */
   busy = false;
 
@@ -25,7 +28,7 @@ export class Shutdown extends BlockRequest {
   /** CC.SHN was written. Commands in flight end first; nothing more is fetched. */
   begin(): void {
     this.#controller.registers.csts.shst = ShutdownStatus.processing;
-    this.#next = 0;
+    this.#nsid = 0;
     this.#controller.wake();
   }
 
@@ -34,12 +37,14 @@ export class Shutdown extends BlockRequest {
     const { namespaces, processor, registers } = this.#controller;
     if (processor.inFlight > 0) return;
     while (this.underWay && !this.busy) {
-      const namespace = namespaces[this.#next++];
-      if (namespace === undefined) {
+      if (this.#nsid === namespaces.limit) {
         registers.csts.shst = ShutdownStatus.complete;
         return;
       }
-      if (namespace.readOnly) continue;
+      const namespace = namespaces.allocated(++this.#nsid);
+      if (namespace === null || namespace.readOnly) continue;
+      namespace.enter();
+      this.#namespace = namespace;
       this.busy = true;
       if (namespace.submit(this)) this.#ended();
       else namespace.commit();
@@ -54,7 +59,9 @@ export class Shutdown extends BlockRequest {
 
   #ended(): void {
     this.busy = false;
-    const namespace = this.#controller.namespaces[this.#next - 1];
-    if (this.error !== 0 && namespace !== undefined) this.#controller.health.flushFailed(namespace, this.error);
+    const namespace = this.#namespace!;
+    this.#namespace = null;
+    if (this.error !== 0) this.#controller.health.flushFailed(namespace, this.error);
+    namespace.leave();
   }
 }

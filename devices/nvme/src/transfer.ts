@@ -3,21 +3,24 @@ import type { Command } from './command.ts';
 import type { Controller } from './controller.ts';
 import { maxTransferBytes } from './limits.ts';
 import { walkPending } from './prp.ts';
-import { Status, type StatusCode } from './status.ts';
+import { type Failure, Status } from './status.ts';
 
-/** Begins the command's data: its pages are found, or `walkPages` is to go on. */
-export function beginPages(
+export { walkPending };
+
+/** Begins the command's data: all of it is found, or `walkData` is to go on (`walkPending`). */
+export function beginData(
   controller: Controller,
   command: Command,
   direction: DmaDirection,
   lengthBytes: number,
-): StatusCode | typeof walkPending {
+): Failure {
   command.data.begin(direction);
   command.holdsData = true;
   return command.prp.begin(command.data, command.prp1, command.prp2, lengthBytes, controller.pageBytes);
 }
 
-export function walkPages(controller: Controller, command: Command): StatusCode | typeof walkPending {
+/** Goes on finding it, until it answers something else than pending. */
+export function walkData(controller: Controller, command: Command): Failure {
   return command.prp.walk(command, controller.host.memory, command.data, controller.pageBytes);
 }
 
@@ -61,16 +64,16 @@ export function receive(controller: Controller, command: Command, lengthBytes: n
 
 /** True when the pages are there; else the command waits, or has failed (and its step is `transferred`). */
 function locate(controller: Controller, command: Command, direction: DmaDirection, lengthBytes: number): boolean {
-  let status: StatusCode | typeof walkPending = walkPending;
+  let failure: Failure = walkPending;
   if (command.step === Step.begin) {
-    if (lengthBytes > maxTransferBytes) status = Status.invalidField;
-    else status = beginPages(controller, command, direction, lengthBytes);
+    if (lengthBytes > maxTransferBytes) failure = Status.invalidField;
+    else failure = beginData(controller, command, direction, lengthBytes);
     command.step = Step.walk;
   }
-  if (status === walkPending) status = walkPages(controller, command);
-  if (status === walkPending) return false;
-  if (status !== Status.success) {
-    command.fail(status);
+  if (failure === walkPending) failure = walkData(controller, command);
+  if (failure === walkPending) return false;
+  if (failure !== Status.success) {
+    command.fail(failure);
     command.step = transferred;
     return false;
   }

@@ -67,8 +67,7 @@ export class Turns implements PollSource {
     } finally {
       this.#working = false;
     }
-    const { namespaces } = controller;
-    for (let index = 0; index < namespaces.length; index++) namespaces[index]!.commit();
+    controller.namespaces.commit();
     controller.processor.interrupt();
     this.#updatePin();
     if (this.whenIdle !== null && controller.inFlight === 0) this.whenIdle();

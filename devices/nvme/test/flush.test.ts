@@ -14,7 +14,8 @@ describe.each(ways)('Flush, %s memory', (way) => {
     expect(drives.map(({ seen }) => seen.length)).toEqual([0, 1]);
     await driver.flush(queue, 0xffff_ffff);
     expect(drives.map(({ seen }) => seen.length)).toEqual([1, 2]);
-    expect((await driver.submit(queue, { opcode: NvmOpcode.flush, nsid: 3 })).status).toBe(Status.invalidNamespace);
+    expect((await driver.submit(queue, { opcode: NvmOpcode.flush, nsid: 3 })).status).toBe(Status.invalidField);
+    expect((await driver.submit(queue, { opcode: NvmOpcode.flush, nsid: 17 })).status).toBe(Status.invalidNamespace);
     expect((await driver.submit(queue, { opcode: NvmOpcode.flush, nsid: 0 })).status).toBe(Status.invalidNamespace);
   });
 

@@ -15,7 +15,7 @@ describe.each(ways)('Identify, %s memory', (way) => {
       // Doorbell buffers only while the guest's memory is mapped.
       oacs: way === 'mapped' ? 1 << 8 : 0,
       oncs: 0b11101,
-      namespaces: 1,
+      namespaces: 16,
       volatileWriteCache: true,
     });
     expect(controller.serial).toMatch(/^[0-9A-F]{20}$/);
@@ -33,7 +33,9 @@ describe.each(ways)('Identify, %s memory', (way) => {
     const namespace = await driver.identifyNamespace(1);
     expect(namespace).toMatchObject({ sizeBlocks: 256, capacityBlocks: 256, blockBytes: 4096 });
     expect(namespace.raw[33]).toBe(0b1001);
-    await expect(driver.identifyNamespace(2)).rejects.toThrow('0h/bh');
+    // A valid one that is not active is all zeroes.
+    expect((await driver.identifyNamespace(2)).raw.every((byte) => byte === 0)).toBe(true);
+    await expect(driver.identifyNamespace(17)).rejects.toThrow('0h/bh');
     await expect(driver.identifyNamespace(0xffff_ffff)).rejects.toThrow('0h/bh');
   });
 

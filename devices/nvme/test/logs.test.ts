@@ -18,20 +18,23 @@ describe.each(ways)('Get Log Page, %s memory', (way) => {
     expect([32, 48, 64, 80, 112, 128, 160, 176].map(count)).toEqual([2, 1, 2, 1, 1, 3, 0, 0]);
   });
 
-  test('the error log: newest first, and only what is worth it', async () => {
+  test('the error log: newest first, with the place of a mistake', async () => {
     const { driver, queue, drive } = await started(way);
     drive.fail = () => EIO;
     await expect(driver.read(queue, 1, 5, 512, { blockBytes: 512 })).rejects.toThrow('2h/81h');
     await expect(driver.write(queue, 1, 6, pattern(512), { blockBytes: 512 })).rejects.toThrow('2h/80h');
     await expect(driver.read(queue, 1, 1 << 30, 512, { blockBytes: 512 })).rejects.toThrow('0h/80h');
     const log = new DataView((await driver.logPage(1, 256)).buffer);
-    expect([0, 64, 128].map((offset) => log.getUint32(offset, true))).toEqual([2, 1, 0]);
-    expect([8, 72].map((offset) => log.getUint16(offset, true))).toEqual([1, 1]);
-    expect([12, 76].map((offset) => (log.getUint16(offset, true) >>> 1) & 0x7ff)).toEqual([
+    expect([0, 64, 128].map((offset) => log.getUint32(offset, true))).toEqual([3, 2, 1]);
+    expect([8, 72, 136].map((offset) => log.getUint16(offset, true))).toEqual([1, 1, 1]);
+    expect([12, 76, 140].map((offset) => (log.getUint16(offset, true) >>> 1) & 0x7ff)).toEqual([
+      Status.lbaOutOfRange,
       Status.writeFault,
       Status.unrecoveredRead,
     ]);
-    expect([16, 80].map((offset) => log.getUint32(offset, true))).toEqual([6, 5]);
+    expect([16, 80, 144].map((offset) => log.getUint32(offset, true))).toEqual([1 << 30, 6, 5]);
+    // SLBA is at byte 40; a drive's trouble is in no field.
+    expect([14, 78, 142].map((offset) => log.getUint16(offset, true))).toEqual([40, 0xffff, 0xffff]);
   });
 
   test('pages and features that there are', async () => {

@@ -76,7 +76,8 @@ describe.each(ways)('Read and Write, %s memory', (way) => {
     };
     expect(await statusOf({})).toBe(Status.success);
     expect(await statusOf({ nsid: 0 })).toBe(Status.invalidNamespace);
-    expect(await statusOf({ nsid: 2 })).toBe(Status.invalidNamespace);
+    expect(await statusOf({ nsid: 2 })).toBe(Status.invalidField);
+    expect(await statusOf({ nsid: 17 })).toBe(Status.invalidNamespace);
     expect(await statusOf({ nsid: 0xffff_ffff })).toBe(Status.invalidNamespace);
     expect(await statusOf({ opcode: 0x7f })).toBe(Status.invalidOpcode);
     expect(await statusOf({ flags: 1 })).toBe(Status.invalidField);

@@ -56,7 +56,7 @@ describe.each(ways)('what a successor finds (state.md), %s memory', (way) => {
     let posted = 0;
     atPhase((command, phase) => {
       const { slot, cqe } = command;
-      if (phase === Phase.completed) expect(cqe.status).toBe(Status.lbaOutOfRange | (1 << 14));
+      if (phase === Phase.completed) expect(cqe.status).toBe(Status.lbaOutOfRange | (1 << 14) | (1 << 13));
       if (phase !== Phase.posting) return;
       posted++;
       expect(commands.entry[slot]).toBe(cq.tail[1]);

@@ -59,7 +59,7 @@ describe.each(ways)('Write Zeroes and Dataset Management, %s memory', (way) => {
     expect(drive.seen).toEqual([]);
     const nowhere = { opcode: NvmOpcode.datasetManagement, nsid: 1, cdw11: 4, prp1: 0xdead_0000 };
     expect((await driver.submit(queue, nowhere)).status).toBe(Status.dataTransferError);
-    expect((await driver.submit(queue, { ...nowhere, nsid: 9 })).status).toBe(Status.invalidNamespace);
+    expect((await driver.submit(queue, { ...nowhere, nsid: 17 })).status).toBe(Status.invalidNamespace);
   });
 
   test('blocks near 2 to the power of 64 are not there', async () => {

@@ -1,0 +1,108 @@
+import type { BlockBackend } from '@sidecard/block';
+import type { Host } from '@sidecard/core';
+import { namespaceLimit } from './limits.ts';
+import { Namespace, type NamespaceOptions, type NamespaceRows, namespaceColumns } from './namespace.ts';
+import { type Failure, Field, mistake, Status } from './status.ts';
+
+/** The namespaces of the subsystem, which are all this controller's to attach (NVMe Base 2.0, 3.2.1). */
+export class Namespaces {
+  /** Most namespaces, and the largest nsid (NN, MNAN). */
+  readonly limit: number;
+  /** Those that are allocated, by nsid ascending. */
+  readonly list: Namespace[] = [];
+  /** Of them, those that are attached. */
+  readonly activeList: Namespace[] = [];
+  readonly #host: Host;
+  readonly #rows: NamespaceRows;
+  /** By nsid. */
+  readonly #allocated: (Namespace | null)[];
+  readonly #active: (Namespace | null)[];
+  readonly #unpoll = new Map<BlockBackend, () => void>();
+
+  /** @throws Error, one line, when a drive is smaller than a block. */
+  constructor(host: Host, drives: readonly NamespaceOptions[]) {
+    this.#host = host;
+    this.limit = Math.max(namespaceLimit, drives.length);
+    this.#rows = host.state.table('nvme/namespace', namespaceColumns, this.limit + 1);
+    this.#allocated = new Array<Namespace | null>(this.limit + 1).fill(null);
+    this.#active = new Array<Namespace | null>(this.limit + 1).fill(null);
+    for (const [index, drive] of drives.entries()) {
+      // A successor finds whether it is attached; a namespace of the command line is at first.
+      const known = this.#rows.allocated[index + 1] !== 0;
+      const namespace = this.add(index + 1, drive);
+      if (!known) this.attach(namespace);
+    }
+  }
+
+  /** The namespace that commands with this nsid are for, or null (see `missing`). */
+  active(nsid: number): Namespace | null {
+    return nsid <= this.limit ? this.#active[nsid]! : null;
+  }
+
+  /** The same, whether attached or not. */
+  allocated(nsid: number): Namespace | null {
+    return nsid <= this.limit ? this.#allocated[nsid]! : null;
+  }
+
+  /** Why there is no active namespace with that nsid: it is inactive, or cannot be (3.2.1.1, 3.2.1.4). */
+  missing(nsid: number): Failure {
+    const valid = nsid >= 1 && nsid <= this.limit;
+    return mistake(valid ? Status.invalidField : Status.invalidNamespace, Field.nsid);
+  }
+
+  /** The lowest nsid that is not allocated, or 0. */
+  get unused(): number {
+    for (let nsid = 1; nsid <= this.limit; nsid++) if (this.#allocated[nsid] === null) return nsid;
+    return 0;
+  }
+
+  /** Allocates a namespace, not attached (unless a predecessor had it so). @throws Error as the constructor. */
+  add(nsid: number, options: NamespaceOptions): Namespace {
+    const namespace = new Namespace(nsid, options, this.#rows);
+    this.#allocated[nsid] = namespace;
+    this.#rows.allocated[nsid] = 1;
+    this.#unpoll.set(namespace.backend, this.#host.poll(namespace.backend));
+    this.#update();
+    return namespace;
+  }
+
+  /** Forgets a namespace without anything in flight, whose backend the caller closes. */
+  remove(namespace: Namespace): void {
+    const { nsid, backend } = namespace;
+    this.#allocated[nsid] = null;
+    this.#rows.allocated[nsid] = 0;
+    this.#rows.attached[nsid] = 0;
+    this.#rows.flushFailed[nsid] = 0;
+    this.#unpoll.get(backend)?.();
+    this.#unpoll.delete(backend);
+    this.#update();
+  }
+
+  attach(namespace: Namespace): void {
+    this.#rows.attached[namespace.nsid] = 1;
+    this.#update();
+  }
+
+  detach(namespace: Namespace): void {
+    this.#rows.attached[namespace.nsid] = 0;
+    this.#update();
+  }
+
+  /** Has the drives start what was submitted since the last time. */
+  commit(): void {
+    const { list } = this;
+    for (let index = 0; index < list.length; index++) list[index]!.commit();
+  }
+
+  #update(): void {
+    this.list.length = 0;
+    this.activeList.length = 0;
+    for (let nsid = 1; nsid <= this.limit; nsid++) {
+      const namespace = this.#allocated[nsid]!;
+      this.#active[nsid] = namespace?.attached ? namespace : null;
+      if (namespace === null) continue;
+      this.list.push(namespace);
+      if (namespace.attached) this.activeList.push(namespace);
+    }
+  }
+}
