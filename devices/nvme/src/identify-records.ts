@@ -1,4 +1,5 @@
 import { ascii, bytes, le8, le16, le32, le64, struct } from '@sidecard/core';
+import { AdminOpcode, IoOpcode } from './commands.ts';
 
 /** Identify Controller (NVMe Base 2.0, figure 275). What is not named here is zero: not supported, or not reported. */
 export const IdentifyController = struct(4096, {
@@ -46,10 +47,23 @@ export const IdentifyController = struct(4096, {
   psd0mp: le16(2048),
 });
 
-/** OACS (figure 275). */
-export const Oacs = { doorbellBufferConfig: 1 << 8 } as const;
-/** ONCS: which of the optional commands and fields there are. */
-export const Oncs = { compare: 1 << 0, datasetManagement: 1 << 2, writeZeroes: 1 << 3, saveSelect: 1 << 4 } as const;
+/** OACS (figure 275): the bit of each optional admin command. */
+export const Oacs: { readonly [opcode: number]: number } = {
+  [AdminOpcode.formatNvm]: 1 << 1,
+  [AdminOpcode.namespaceManagement]: 1 << 3,
+  [AdminOpcode.doorbellBufferConfig]: 1 << 8,
+};
+/** ONCS: the bit of each optional I/O command. */
+export const Oncs: { readonly [opcode: number]: number } = {
+  [IoOpcode.compare]: 1 << 0,
+  [IoOpcode.writeUncorrectable]: 1 << 1,
+  [IoOpcode.datasetManagement]: 1 << 2,
+  [IoOpcode.writeZeroes]: 1 << 3,
+  [IoOpcode.verify]: 1 << 7,
+  [IoOpcode.copy]: 1 << 8,
+};
+/** ONCS: the Save and Select fields of features. */
+export const saveAndSelect = 1 << 4;
 /** LPA: the effects log, offsets in logs, and the supported log pages with what comes with them. */
 export const Lpa = { commandEffects: 1 << 1, extendedData: 1 << 2, supportedLogPages: 1 << 5 } as const;
 

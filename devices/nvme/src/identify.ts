@@ -1,6 +1,6 @@
 import type { HostBuffer } from '@sidecard/core';
 import type { Command } from './command.ts';
-import { allNamespaces, Cns } from './commands.ts';
+import { AdminOpcode, allNamespaces, Cns } from './commands.ts';
 import type { Controller } from './controller.ts';
 import { criticalKelvin, warningKelvin } from './features.ts';
 import {
@@ -14,6 +14,7 @@ import {
   Oacs,
   Oncs,
   optimalPerformance,
+  saveAndSelect,
   writeProtected,
   writeZeroesDeallocates,
 } from './identify-records.ts';
@@ -28,6 +29,7 @@ import {
   shutdownTimeoutUs,
 } from './limits.ts';
 import type { Namespace } from './namespace.ts';
+import type { OpcodeTable } from './opcode.ts';
 import { specificationVersion } from './registers.ts';
 import { type Failure, Status } from './status.ts';
 import { send } from './transfer.ts';
@@ -91,6 +93,11 @@ function fill(controller: Controller, command: Command, page: HostBuffer): Failu
   }
 }
 
+/** The bits of the optional commands that are in the table. */
+function announced(table: OpcodeTable, bits: { readonly [opcode: number]: number }): number {
+  return Object.entries(bits).reduce((sum, [opcode, bit]) => (table[Number(opcode)] === null ? sum : sum | bit), 0);
+}
+
 function fillController(controller: Controller, page: HostBuffer): void {
   const record = IdentifyController.over(page);
   record.vid = pciVendor;
@@ -103,7 +110,8 @@ function fillController(controller: Controller, page: HostBuffer): void {
   record.rtd3r = readyTimeout * 500_000;
   record.rtd3e = shutdownTimeoutUs;
   record.cntrltype = 1; // I/O controller
-  record.oacs = controller.offersShadowDoorbells ? Oacs.doorbellBufferConfig : 0;
+  record.oacs = announced(controller.opcodes.admin, Oacs);
+  if (!controller.offersShadowDoorbells) record.oacs &= ~Oacs[AdminOpcode.doorbellBufferConfig]!;
   record.acl = abortLimit - 1;
   record.aerl = asyncEventRequests - 1;
   record.frmw = (1 << 1) | 1; // one slot, read-only
@@ -115,7 +123,7 @@ function fillController(controller: Controller, page: HostBuffer): void {
   record.cqes = 0x44;
   record.maxcmd = maxQueueEntries;
   record.nn = controller.namespaces.limit;
-  record.oncs = Oncs.compare | Oncs.datasetManagement | Oncs.writeZeroes | Oncs.saveSelect;
+  record.oncs = announced(controller.opcodes.io, Oncs) | saveAndSelect;
   record.vwc = (controller.hasVolatileCache ? 1 : 0) | (0b11 << 1); // Flush takes nsid FFFFFFFFh
   page.bytes.set(Buffer.from(controller.who.subnqn), IdentifyController.fields.subnqn.offset);
   record.psd0mp = 2500;
