@@ -1,4 +1,15 @@
-import type { BlockBackend, BlockGeometry, BlockRequest, DurableFile, RangeHold } from '@sidecard/block';
+import {
+  type BlockBackend,
+  type BlockGeometry,
+  type BlockRequest,
+  type DurableFile,
+  type RangeHold,
+  RangeHolds,
+  RangeLocks,
+} from '@sidecard/block';
+
+/** Requests that have or want a range at once; more than a controller has commands. */
+const rangeSlots = 4096;
 
 /** A drive in memory that a test slows down, breaks, and looks into. */
 export class TestDrive implements BlockBackend {
@@ -17,6 +28,12 @@ export class TestDrive implements BlockBackend {
   fail: (request: BlockRequest) => number = () => 0;
   closed = false;
   readonly #waiting: BlockRequest[] = [];
+  readonly #locks = new RangeLocks(rangeSlots);
+  readonly #holds = new RangeHolds(this.#locks, (slot) => this.#granted(slot));
+  /** Those that have or want a range, by their slot. */
+  readonly #ranged: (BlockRequest | null)[] = new Array<BlockRequest | null>(rangeSlots).fill(null);
+  /** How many of them have to wait for it. */
+  #locked = 0;
   #held: BlockRequest[] = [];
   #random: () => number;
 
@@ -38,12 +55,17 @@ export class TestDrive implements BlockBackend {
   }
 
   get inFlight(): number {
-    return this.#waiting.length + this.#held.length;
+    return this.#waiting.length + this.#held.length + this.#locked;
   }
 
   submit(request: BlockRequest): boolean {
     const { operation, offset, lengthBytes, fua, mayDeallocate } = request;
     this.seen.push({ operation, offset, lengthBytes, fua, mayDeallocate });
+    if (request.under !== null) this.#holds.check(request, request.under);
+    if (!this.#hasRange(request)) {
+      this.#locked++;
+      return false;
+    }
     if (this.slow || this.stalled) {
       this.#held.push(request);
       return false;
@@ -62,15 +84,19 @@ export class TestDrive implements BlockBackend {
     const index = Math.floor(this.#random() * this.#waiting.length);
     const request = this.#waiting.splice(index, 1)[0]!;
     this.#run(request);
+    this.#holds.grant();
     request.done();
     return true;
   }
 
-  hold(_hold: RangeHold): boolean {
-    return true;
+  hold(hold: RangeHold): boolean {
+    return this.#holds.take(hold, hold.offset, hold.lengthBytes);
   }
 
-  letGo(_hold: RangeHold): void {}
+  letGo(hold: RangeHold): void {
+    this.#holds.give(hold);
+    this.#holds.grant();
+  }
 
   remeasure(): boolean {
     return false;
@@ -85,7 +111,26 @@ export class TestDrive implements BlockBackend {
     return Promise.resolve();
   }
 
+  /** Whether it has the range that it writes; else it is had later. */
+  #hasRange(request: BlockRequest): boolean {
+    const { operation, offset, lengthBytes, under } = request;
+    if (operation === 'read' || operation === 'flush' || under !== null) return true;
+    request.slot = this.#ranged.indexOf(null);
+    this.#ranged[request.slot] = request;
+    return this.#locks.take(request.slot, offset, lengthBytes, false);
+  }
+
+  #granted(slot: number): void {
+    this.#locked--;
+    this.#waiting.push(this.#ranged[slot]!);
+  }
+
   #run(request: BlockRequest): void {
+    if (request.slot >= 0) {
+      this.#locks.release(request.slot);
+      this.#ranged[request.slot] = null;
+      request.slot = -1;
+    }
     request.error = this.fail(request);
     if (request.error !== 0) return;
     const { operation, offset, lengthBytes } = request;

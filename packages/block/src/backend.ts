@@ -17,7 +17,7 @@ export abstract class BlockRequest {
   /** writeZeroes: the space may be given back (NVMe DEAC, virtio UNMAP). */
   mayDeallocate = false;
   segments: Segments | null = null;
-  /** The hold under which it is made, and inside whose range it lies; null: it takes its range by itself. */
+  /** The hold under which it is made, and inside whose range it lies; null: it takes its range by itself. Several under one hold keep no order. */
   under: RangeHold | null = null;
   /** 0, or a positive errno number, once done. */
   error = 0;
@@ -37,7 +37,7 @@ export abstract class RangeHold {
   lengthBytes = 0;
   /** Belongs to the backend. */
   slot = -1;
-  /** Called once when a `hold` that answered false has the range; never from inside `hold`. */
+  /** Called once when a `hold` that answered false has the range; never from inside `hold`, but maybe from inside the `letGo` of another. */
   abstract held(): void;
 }
 

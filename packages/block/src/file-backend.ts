@@ -11,12 +11,15 @@ import { FileSlots, type Phase } from './file-slots.ts';
 import { FlushGroups } from './flush-groups.ts';
 import { FlushRecord } from './flush-record.ts';
 import type { ImageFile } from './image-file.ts';
+import { RangeHolds } from './range-holds.ts';
 import { RangeLocks } from './range-locks.ts';
 import { RangeOperations } from './range-operations.ts';
 import { RequestQueue } from './request-queue.ts';
 import { zero } from './segment-bytes.ts';
 
 const SLOTS = 256;
+/** Slots for requests under a hold: those that wait for its range may have all the others. */
+const HOLDERS_SLOTS = 16;
 const MAX_SEGMENTS = 128;
 const PUNCH = Fallocate.punchHole | Fallocate.keepSize;
 
@@ -41,7 +44,11 @@ export class FileBackend implements BlockBackend {
   readonly #slots = new FileSlots(SLOTS);
   readonly #ring: FileRing;
   readonly #locks = new RangeLocks(SLOTS);
+  readonly #holds = new RangeHolds(this.#locks, (slot) => this.#proceed(slot));
   readonly #waiting = new RequestQueue();
+  readonly #waitingUnder = new RequestQueue();
+  /** Of requests under holds, which lock only each other out: two that read, modify and write back one block. */
+  readonly #locksUnder = new RangeLocks(SLOTS);
   readonly #alignment: Alignment;
   readonly #bounced: BouncedAccess | null;
   readonly #writeThrough: boolean;
@@ -100,7 +107,8 @@ export class FileBackend implements BlockBackend {
     request.error = this.#refusal(request);
     if (request.error !== 0 || this.#needsNothing(request)) return true;
     this.inFlight++;
-    if (this.#slots.anyFree) this.#start(request);
+    if (request.under !== null) this.#submitUnder(request, request.under);
+    else if (this.#slots.free > HOLDERS_SLOTS) this.#start(request);
     else this.#waiting.push(request);
     return false;
   }
@@ -109,11 +117,18 @@ export class FileBackend implements BlockBackend {
     this.#ring.submit();
   }
 
-  hold(_hold: RangeHold): boolean {
-    return true;
+  hold(hold: RangeHold): boolean {
+    // With O_DIRECT a write of less than a block has all of it, as in #start.
+    const start = this.#alignment.floor(hold.offset);
+    return this.#holds.take(hold, start, this.#alignment.ceil(hold.offset + hold.lengthBytes) - start);
   }
 
-  letGo(_hold: RangeHold): void {}
+  letGo(hold: RangeHold): void {
+    this.#holds.give(hold);
+    if (this.#locks.waiting === 0) return;
+    this.#holds.grant();
+    this.#ring.submit();
+  }
 
   remeasure(): boolean {
     return false;
@@ -176,6 +191,12 @@ export class FileBackend implements BlockBackend {
     return request.operation !== 'discard' && (request.fua || this.#writeThrough);
   }
 
+  #submitUnder(request: BlockRequest, hold: RangeHold): void {
+    this.#holds.check(request, hold);
+    if (this.#slots.free > 0) this.#start(request);
+    else this.#waitingUnder.push(request);
+  }
+
   #start(request: BlockRequest): void {
     const slot = this.#slots.take(request);
     const { operation } = request;
@@ -187,8 +208,9 @@ export class FileBackend implements BlockBackend {
     // Whoever reads, modifies and writes back blocks has all of them, not only its own bytes in them.
     const start = this.#alignment.floor(request.offset);
     const end = this.#alignment.ceil(request.offset + request.lengthBytes);
+    const locks = request.under === null ? this.#locks : this.#locksUnder;
     this.#slots.locked[slot] = 1;
-    if (this.#locks.take(slot, start, end - start, alone)) this.#proceed(slot);
+    if (locks.take(slot, start, end - start, alone)) this.#proceed(slot);
   }
 
   /** The first step of a request that has its range. */
@@ -348,13 +370,16 @@ export class FileBackend implements BlockBackend {
     this.#bounced?.release(slot);
     if (slots.locked[slot] === 1) {
       slots.locked[slot] = 0;
-      this.#locks.release(slot);
+      if (request.under === null) this.#locks.release(slot);
+      else this.#locksUnder.release(slot);
     }
     slots.give(slot);
     this.inFlight--;
-    if (this.#locks.waiting > 0)
-      for (let next = this.#locks.next(); next >= 0; next = this.#locks.next()) this.#proceed(next);
-    if (this.#waiting.count > 0) this.#start(this.#waiting.shift());
+    if (this.#locks.waiting > 0) this.#holds.grant();
+    if (this.#locksUnder.waiting > 0)
+      for (let next = this.#locksUnder.next(); next >= 0; next = this.#locksUnder.next()) this.#proceed(next);
+    while (this.#waitingUnder.count > 0 && slots.free > 0) this.#start(this.#waitingUnder.shift());
+    while (this.#waiting.count > 0 && slots.free > HOLDERS_SLOTS) this.#start(this.#waiting.shift());
     request.done();
   }
 }

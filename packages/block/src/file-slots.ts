@@ -52,8 +52,8 @@ export class FileSlots {
     this.#freeCount = count;
   }
 
-  get anyFree(): boolean {
-    return this.#freeCount > 0;
+  get free(): number {
+    return this.#freeCount;
   }
 
   take(request: BlockRequest): number {

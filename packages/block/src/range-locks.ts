@@ -7,11 +7,11 @@ const EXCLUSIVE = 2;
  * alone; plain writes share. Who has to wait waits in order: nobody overtakes an earlier waiter that overlaps and conflicts.
  */
 export class RangeLocks {
-  readonly #start: Float64Array;
-  readonly #end: Float64Array;
-  readonly #mode: Uint8Array;
+  #start: Float64Array;
+  #end: Float64Array;
+  #mode: Uint8Array;
   /** What a slot that waits wants. */
-  readonly #wanted: Uint8Array;
+  #wanted: Uint8Array;
   /** Slots that wait, in order. */
   readonly #waiting: number[] = [];
   /** Exclusive ranges, held or waited for: without any, sharing needs no look. */
@@ -24,8 +24,17 @@ export class RangeLocks {
     this.#wanted = new Uint8Array(slots);
   }
 
+  get slots(): number {
+    return this.#mode.length;
+  }
+
   get waiting(): number {
     return this.#waiting.length;
+  }
+
+  /** Whether the slot has its range, and does not wait for it. */
+  holds(slot: number): boolean {
+    return slot >= 0 && this.#mode[slot] !== FREE;
   }
 
   /** Takes the range for `slot`, or has it wait: then false, and `next` answers it later. */
@@ -43,8 +52,16 @@ export class RangeLocks {
     return false;
   }
 
+  /** Gives the range back, or gives up waiting for it. */
   release(slot: number): void {
-    if (this.#mode[slot] === EXCLUSIVE) this.#exclusives--;
+    let mode = this.#mode[slot]!;
+    if (mode === FREE) {
+      const at = this.#waiting.indexOf(slot);
+      if (at < 0) return;
+      mode = this.#wanted[slot]!;
+      this.#waiting.splice(at, 1);
+    }
+    if (mode === EXCLUSIVE) this.#exclusives--;
     this.#mode[slot] = FREE;
   }
 
@@ -58,6 +75,18 @@ export class RangeLocks {
       return slot;
     }
     return -1;
+  }
+
+  /** More slots; those there are keep what they have. */
+  grow(slots: number): void {
+    const grown = <T extends Float64Array | Uint8Array>(column: T, larger: T): T => {
+      larger.set(column);
+      return larger;
+    };
+    this.#start = grown(this.#start, new Float64Array(slots));
+    this.#end = grown(this.#end, new Float64Array(slots));
+    this.#mode = grown(this.#mode, new Uint8Array(slots));
+    this.#wanted = grown(this.#wanted, new Uint8Array(slots));
   }
 
   /** With a range that is held, or with one of the first `earlier` waiters. */

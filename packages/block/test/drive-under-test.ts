@@ -1,6 +1,6 @@
 import { HostBuffer, type Log, Segments } from '@sidecard/core';
 import type { Native } from '@sidecard/native';
-import { type BlockBackend, type BlockOperation, BlockRequest, type DriveHost } from '../src/index.ts';
+import { type BlockBackend, type BlockOperation, BlockRequest, type DriveHost, type RangeHold } from '../src/index.ts';
 
 export interface LogLine {
   readonly level: string;
@@ -55,6 +55,7 @@ export class TestRequest extends BlockRequest {
 export interface Details {
   readonly fua?: boolean;
   readonly mayDeallocate?: boolean;
+  readonly under?: RangeHold;
 }
 
 /** Submits a request without waiting for it. */
@@ -72,6 +73,7 @@ export function start(
   request.lengthBytes = typeof data === 'number' ? data : data.lengthBytes;
   request.fua = details.fua ?? false;
   request.mayDeallocate = details.mayDeallocate ?? false;
+  request.under = details.under ?? null;
   if (drive.submit(request)) request.done();
   return request;
 }
