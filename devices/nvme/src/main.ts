@@ -29,7 +29,7 @@ await runDaemon<Options>({
       new Controller(host, {
         drives: openDrives(drives, { native, log: host.log, instance }).map((backend, index) => ({
           backend,
-          lbaBytes: drives[index]!.lba,
+          lbaBytes: drives[index]!.lba ?? 512,
         })),
         serial: drives[0]?.serial ?? null,
         firmwareRevision: version,

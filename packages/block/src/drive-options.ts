@@ -26,7 +26,7 @@ export function parseDrive(text: string): DriveOptions {
     readOnly: false,
     discard: 'unmap',
     serial: null,
-    lba: 512,
+    lba: null,
   };
   const special = /^(mem|null):(.*)$/.exec(parts[0]!);
   const named = /^([a-z]+)(=|$)/.exec(parts[0]!);
@@ -97,8 +97,9 @@ function apply(options: Mutable<DriveOptions>, part: string, text: string, seen:
 
 function check(options: DriveOptions, text: string): void {
   if (options.kind === 'file' && options.path === '') throw usage(text, 'no file');
-  const { sizeBytes, lba } = options;
+  const { sizeBytes } = options;
   if (sizeBytes === null) return;
+  const lba = options.lba ?? 512;
   if (sizeBytes < lba) throw usage(text, `the size is smaller than a block of ${lba} bytes`);
   if (sizeBytes % lba !== 0) throw usage(text, `the size is not a multiple of the block, ${lba} bytes`);
 }

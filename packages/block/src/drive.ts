@@ -14,8 +14,8 @@ export interface DriveOptions {
   readonly discard: 'unmap' | 'ignore';
   /** Of the device; null: derived from the drive's identity. */
   readonly serial: string | null;
-  /** Logical block size that the device shows, bytes. */
-  readonly lba: 512 | 4096;
+  /** Logical block size that the device shows, bytes. Null: nobody has said, so it is 512 unless a guest has chosen another by formatting. */
+  readonly lba: 512 | 4096 | null;
 }
 
 /** One line for the person at the command line. `usage` is a wrong `--drive` (exit code 2), `failure` a drive that can't be had (1). */

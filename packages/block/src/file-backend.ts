@@ -1,21 +1,20 @@
-import { Fallocate, RequestOp, WriteFlags } from '@sidecard/native';
+import { Fallocate } from '@sidecard/native';
 import { Alignment } from './alignment.ts';
 import type { BlockBackend, BlockGeometry, BlockRequest, RangeHold } from './backend.ts';
 import { BouncedAccess } from './bounced-access.ts';
 import type { DriveHost, DriveOptions } from './drive.ts';
-import type { DurableFile } from './durable-file.ts';
-import { EAGAIN, EINTR, EINVAL, EIO, ENOSYS, EOPNOTSUPP, EROFS } from './errno.ts';
+import { DurableFile } from './durable-file.ts';
+import { EINVAL, EROFS, errnoText } from './errno.ts';
 import { ErrorLog } from './error-log.ts';
 import { FileRing, tellOfThreads } from './file-ring.ts';
-import { FileSlots, type Phase } from './file-slots.ts';
-import { FlushGroups } from './flush-groups.ts';
+import { FileSlots } from './file-slots.ts';
+import { FileSteps } from './file-steps.ts';
 import { FlushRecord } from './flush-record.ts';
-import type { ImageFile } from './image-file.ts';
+import { type ImageFile, usableBytes } from './image-file.ts';
 import { RangeHolds } from './range-holds.ts';
 import { RangeLocks } from './range-locks.ts';
 import { RangeOperations } from './range-operations.ts';
 import { RequestQueue } from './request-queue.ts';
-import { zero } from './segment-bytes.ts';
 
 const SLOTS = 256;
 /** Slots for requests under a hold: those that wait for its range may have all the others. */
@@ -40,37 +39,32 @@ export class FileBackend implements BlockBackend {
   readonly #host: DriveHost;
   readonly #image: ImageFile;
   readonly #flushes: FlushRecord;
-  readonly #flushGroups: FlushGroups;
   readonly #slots = new FileSlots(SLOTS);
   readonly #ring: FileRing;
   readonly #locks = new RangeLocks(SLOTS);
-  readonly #holds = new RangeHolds(this.#locks, (slot) => this.#proceed(slot));
+  readonly #holds = new RangeHolds(this.#locks, (slot) => this.#steps.proceed(slot));
   readonly #waiting = new RequestQueue();
   readonly #waitingUnder = new RequestQueue();
   /** Of requests under holds, which lock only each other out: two that read, modify and write back one block. */
   readonly #locksUnder = new RangeLocks(SLOTS);
   readonly #alignment: Alignment;
   readonly #bounced: BouncedAccess | null;
-  readonly #writeThrough: boolean;
   readonly #discards: boolean;
-  readonly #ranges: RangeOperations;
-  /** Until the file has refused RWF_DSYNC. */
-  #dsync = true;
-  readonly #errors: ErrorLog;
+  readonly #steps: FileSteps;
+  /** By suffix: one of each, since each does one replacement after the other. */
+  readonly #beside = new Map<string, DurableFile>();
 
   constructor(options: FileBackendOptions, host: DriveHost) {
     const { drive, image } = options;
     const { native } = host;
     this.#host = host;
     this.#image = image;
-    this.#writeThrough = drive.cache === 'writethrough';
+    const writeThrough = drive.cache === 'writethrough';
     this.#ring = new FileRing(native, image.fd, this.#slots, MAX_SEGMENTS, options.forceThreads ?? false);
     if (this.#ring.ring.kind === 'threads') tellOfThreads(host.log);
     this.#alignment = new Alignment(image.directBytes, image.directMemoryBytes);
     this.#bounced = this.#alignment.none ? null : new BouncedAccess(native, this.#ring, this.#slots, this.#alignment);
     this.#flushes = new FlushRecord(drive.path, host.log);
-    this.#flushGroups = new FlushGroups(this.#ring);
-    this.#errors = new ErrorLog(drive.path, host.log);
     this.description = drive.path;
     this.identitySeed = options.identitySeed;
     // A hole beyond the end changes nothing, and tells whether holes are to be had.
@@ -78,13 +72,23 @@ export class FileBackend implements BlockBackend {
     const holes =
       !image.blockDevice && !drive.readOnly && native.fallocate(image.fd, PUNCH, end, image.blockBytes) === 0;
     this.#discards = drive.discard === 'unmap' && (holes || image.blockDevice);
-    this.#ranges = new RangeOperations(image, this.#ring, this.#slots, this.#discards);
+    this.#steps = new FileSteps({
+      slots: this.#slots,
+      ring: this.#ring,
+      alignment: this.#alignment,
+      bounced: this.#bounced,
+      ranges: new RangeOperations(image, this.#ring, this.#slots, this.#discards),
+      flushes: this.#flushes,
+      errors: new ErrorLog(drive.path, host.log),
+      writeThrough,
+      finish: (slot, errno) => this.#finish(slot, errno),
+    });
     this.geometry = {
       sizeBytes: image.sizeBytes,
       alignmentBytes: image.directBytes,
       discardGranularityBytes: image.blockBytes,
       readOnly: drive.readOnly,
-      volatileCache: !this.#writeThrough && !drive.readOnly,
+      volatileCache: !writeThrough && !drive.readOnly,
       discardReadsZeroes: holes && this.#discards,
     };
   }
@@ -131,18 +135,33 @@ export class FileBackend implements BlockBackend {
   }
 
   remeasure(): boolean {
-    return false;
+    const { log, native } = this.#host;
+    const drive = this.description;
+    const fileBytes = native.fileSize(this.#image.fd);
+    if (fileBytes < 0) {
+      log.warn({ drive, error: errnoText(-fileBytes) }, 'its size cannot be had: it stays as it was');
+      return false;
+    }
+    const was = this.geometry.sizeBytes;
+    const sizeBytes = usableBytes(fileBytes, this.#image);
+    if (sizeBytes === was) return false;
+    this.geometry.sizeBytes = sizeBytes;
+    log.info({ drive, sizeBytes, was }, 'has another size');
+    return true;
   }
 
-  beside(_suffix: string): DurableFile | null {
-    return null;
+  beside(suffix: string): DurableFile | null {
+    if (this.#image.blockDevice || this.geometry.readOnly) return null;
+    const file = this.#beside.get(suffix) ?? new DurableFile(this.#image.path + suffix);
+    this.#beside.set(suffix, file);
+    return file;
   }
 
   poll(): boolean {
     const ring = this.#ring.ring;
     const count = ring.poll();
     if (count === 0) return false;
-    for (let i = 0; i < count; i++) this.#completed(ring.completions[2 * i]!, ring.completions[2 * i + 1]!);
+    for (let i = 0; i < count; i++) this.#steps.completed(ring.completions[2 * i]!, ring.completions[2 * i + 1]!);
     this.#ring.submit();
     return true;
   }
@@ -178,17 +197,12 @@ export class FileBackend implements BlockBackend {
     if (writes && this.geometry.readOnly) return EROFS;
     if (operation === 'flush') return this.geometry.readOnly ? 0 : this.#flushes.errno;
     if (!(offset >= 0 && lengthBytes >= 0 && offset + lengthBytes <= this.geometry.sizeBytes)) return EINVAL;
-    return writes && this.#durable(request) ? this.#flushes.errno : 0;
+    return writes && this.#steps.isDurable(request) ? this.#flushes.errno : 0;
   }
 
   #needsNothing(request: BlockRequest): boolean {
     if (request.operation === 'flush') return this.geometry.readOnly;
     return request.lengthBytes === 0 || (request.operation === 'discard' && !this.#discards);
-  }
-
-  /** Whether it has to be durable before it is done. */
-  #durable(request: BlockRequest): boolean {
-    return request.operation !== 'discard' && (request.fua || this.#writeThrough);
   }
 
   #submitUnder(request: BlockRequest, hold: RangeHold): void {
@@ -201,7 +215,7 @@ export class FileBackend implements BlockBackend {
     const slot = this.#slots.take(request);
     const { operation } = request;
     if (operation === 'read' || operation === 'flush') {
-      this.#proceed(slot);
+      this.#steps.proceed(slot);
       return;
     }
     const alone = operation !== 'discard' && !this.#alignment.wholeBlocks(request);
@@ -210,157 +224,7 @@ export class FileBackend implements BlockBackend {
     const end = this.#alignment.ceil(request.offset + request.lengthBytes);
     const locks = request.under === null ? this.#locks : this.#locksUnder;
     this.#slots.locked[slot] = 1;
-    if (locks.take(slot, start, end - start, alone)) this.#proceed(slot);
-  }
-
-  /** The first step of a request that has its range. */
-  #proceed(slot: number): void {
-    const request = this.#slots.request[slot]!;
-    switch (request.operation) {
-      case 'read':
-      case 'write':
-        if (this.#alignment.takes(request)) this.#transfer(slot);
-        else this.#bounced!.begin(slot);
-        break;
-      case 'flush':
-        this.#sync(slot, 'flush');
-        break;
-      case 'writeZeroes':
-        if (!this.#ranges.writeZeroes(slot, request)) this.#zeroByHand(slot, request);
-        break;
-      case 'discard':
-        this.#ranges.discard(slot, request);
-        break;
-    }
-  }
-
-  #transfer(slot: number): void {
-    const request = this.#slots.request[slot]!;
-    const reads = request.operation === 'read';
-    const flags = !reads && this.#dsync && this.#durable(request) ? WriteFlags.dsync : 0;
-    const position = request.offset + this.#slots.progress[slot]!;
-    this.#slots.phase[slot] = 'transfer';
-    this.#ring.transfer(slot, request.segments!, reads ? RequestOp.read : RequestOp.write, position, flags);
-  }
-
-  #zeroByHand(slot: number, request: BlockRequest): void {
-    if (!this.#alignment.wholeBlocks(request)) {
-      this.#bounced!.begin(slot);
-      return;
-    }
-    this.#slots.phase[slot] = 'zeroWrite';
-    const done = this.#slots.progress[slot]!;
-    this.#ring.writeZeroes(slot, request.offset + done, request.lengthBytes - done);
-  }
-
-  #sync(slot: number, phase: 'flush' | 'sync'): void {
-    this.#slots.phase[slot] = phase;
-    this.#flushGroups.add(slot);
-  }
-
-  #completed(slot: number, result: number): void {
-    const phase = this.#slots.phase[slot]!;
-    if (result === -EAGAIN || result === -EINTR) this.#again(slot, phase);
-    else if (result < 0) this.#failed(slot, phase, -result);
-    else this.#succeeded(slot, phase, result);
-  }
-
-  #succeeded(slot: number, phase: Phase, result: number): void {
-    const request = this.#slots.request[slot]!;
-    switch (phase) {
-      case 'transfer':
-      case 'zeroWrite':
-        this.#transferred(slot, request, phase, result);
-        break;
-      case 'fill':
-      case 'bounceRead':
-      case 'bounceWrite': {
-        const step = this.#bounced!.completed(slot, result);
-        if (step === 'failed') this.#finish(slot, EIO);
-        else if (step === 'done') this.#written(slot, request, false);
-        break;
-      }
-      case 'punch':
-      case 'zeroRange':
-      case 'zeroOut':
-        this.#written(slot, request, false);
-        break;
-      case 'discard':
-        this.#finish(slot, 0);
-        break;
-      case 'flush':
-      case 'sync':
-        // A durable write may have met the error that this flush was to report.
-        this.#flushed(this.#flushes.errno);
-        break;
-    }
-  }
-
-  #transferred(slot: number, request: BlockRequest, phase: 'transfer' | 'zeroWrite', result: number): void {
-    const left = request.lengthBytes - this.#slots.progress[slot]!;
-    if (result === 0) {
-      if (request.operation !== 'read') {
-        this.#finish(slot, EIO);
-        return;
-      }
-      // The file ends before the drive does.
-      zero(request.segments!, this.#slots.progress[slot]!, left);
-      this.#finish(slot, 0);
-      return;
-    }
-    const durable = this.#saidDurable(slot, phase);
-    this.#slots.advance(slot, result);
-    if (result >= left) this.#written(slot, request, durable);
-    else if (phase === 'zeroWrite') this.#zeroByHand(slot, request);
-    // What is left of a transfer that was cut inside a block goes by way of a buffer.
-    else if (result % this.#alignment.blockBytes !== 0) this.#bounced!.begin(slot);
-    else this.#transfer(slot);
-  }
-
-  /** Whether the call under way was to make its write durable. */
-  #saidDurable(slot: number, phase: Phase): boolean {
-    const { flags } = this.#ring.ring;
-    return phase === 'transfer' && flags[slot] === WriteFlags.dsync;
-  }
-
-  /** The data is with the kernel; durable too, where the call has said so. */
-  #written(slot: number, request: BlockRequest, durable: boolean): void {
-    if (request.operation !== 'read' && !durable && this.#durable(request)) this.#sync(slot, 'sync');
-    else this.#finish(slot, 0);
-  }
-
-  #again(slot: number, phase: Phase): void {
-    const request = this.#slots.request[slot]!;
-    if (phase === 'transfer') this.#transfer(slot);
-    else if (phase === 'zeroWrite') this.#zeroByHand(slot, request);
-    else if (phase === 'flush' || phase === 'sync') this.#flushGroups.again();
-    else if (phase === 'fill' || phase === 'bounceRead' || phase === 'bounceWrite') this.#bounced!.begin(slot);
-    else this.#proceed(slot);
-  }
-
-  #failed(slot: number, phase: Phase, errno: number): void {
-    const request = this.#slots.request[slot]!;
-    const durable = this.#saidDurable(slot, phase);
-    if (durable && (errno === EOPNOTSUPP || errno === ENOSYS)) {
-      this.#dsync = false;
-      this.#transfer(slot);
-      return;
-    }
-    const refusal = this.#ranges.refused(phase, errno);
-    if (refusal === 'ended') this.#finish(slot, 0);
-    else if (refusal === 'byHand') this.#zeroByHand(slot, request);
-    else {
-      const flushed = phase === 'flush' || phase === 'sync';
-      if (flushed || durable) this.#flushes.failedIn(phase, errno);
-      this.#errors.report(request, errno);
-      if (flushed) this.#flushed(errno);
-      else this.#finish(slot, errno);
-    }
-  }
-
-  /** An fdatasync has ended, for all that waited for it. */
-  #flushed(errno: number): void {
-    this.#flushGroups.ended((slot) => this.#finish(slot, errno));
+    if (locks.take(slot, start, end - start, alone)) this.#steps.proceed(slot);
   }
 
   #finish(slot: number, errno: number): void {
@@ -377,7 +241,7 @@ export class FileBackend implements BlockBackend {
     this.inFlight--;
     if (this.#locks.waiting > 0) this.#holds.grant();
     if (this.#locksUnder.waiting > 0)
-      for (let next = this.#locksUnder.next(); next >= 0; next = this.#locksUnder.next()) this.#proceed(next);
+      for (let next = this.#locksUnder.next(); next >= 0; next = this.#locksUnder.next()) this.#steps.proceed(next);
     while (this.#waitingUnder.count > 0 && slots.free > 0) this.#start(this.#waitingUnder.shift());
     while (this.#waiting.count > 0 && slots.free > HOLDERS_SLOTS) this.#start(this.#waiting.shift());
     request.done();

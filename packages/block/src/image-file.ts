@@ -5,6 +5,7 @@ import {
   openSync,
   readFileSync,
   readSync,
+  realpathSync,
   rmSync,
   type Stats,
   statSync,
@@ -18,14 +19,23 @@ import { formatSize } from './size.ts';
 /** An image or block device, opened and locked. */
 export interface ImageFile {
   readonly fd: number;
+  /** Absolute, and the same by whatever link it was opened. */
+  readonly path: string;
   readonly blockDevice: boolean;
   /** What the guest gets: whole logical blocks. */
   readonly sizeBytes: number;
+  /** What sizes are multiples of, bytes. */
+  readonly unitBytes: number;
   /** Block of the file system, bytes. */
   readonly blockBytes: number;
   /** O_DIRECT: alignment of positions and lengths, and of memory; 1 without. */
   readonly directBytes: number;
   readonly directMemoryBytes: number;
+}
+
+/** The size of a file or device that is so large, as the drive has it. */
+export function usableBytes(fileBytes: number, image: Pick<ImageFile, 'unitBytes'>): number {
+  return fileBytes - (fileBytes % image.unitBytes);
 }
 
 /** Opens the drive's file, or creates it. Throws DriveError with the path and the reason. */
@@ -91,7 +101,9 @@ function grow(native: Native, fd: number, options: DriveOptions): void {
 }
 
 function measure(options: DriveOptions, host: DriveHost, fd: number): ImageFile {
-  const { path, lba } = options;
+  const { path } = options;
+  // A device that shows larger blocks, because a guest has chosen so, leaves out what is over by itself.
+  const lba = options.lba ?? 512;
   const fileBytes = host.native.fileSize(fd);
   if (fileBytes < 0) throw failure(path, errnoText(-fileBytes));
   if (options.sizeBytes !== null && options.sizeBytes !== fileBytes) {
@@ -122,7 +134,17 @@ function measure(options: DriveOptions, host: DriveHost, fd: number): ImageFile 
     throw failure(path, `is no multiple of ${directBytes} bytes, as cache=none needs on its file system`);
   }
   const blockBytes = Math.max(info[FdInfo.blockSize]!, sector);
-  return { fd, blockDevice, sizeBytes, blockBytes, directBytes, directMemoryBytes };
+  const unitBytes = Math.max(lba, directBytes);
+  return {
+    fd,
+    path: realpathSync(path),
+    blockDevice,
+    sizeBytes,
+    unitBytes,
+    blockBytes,
+    directBytes,
+    directMemoryBytes,
+  };
 }
 
 /** Linux opens a device that is read-only for writing too, and refuses the writes. */

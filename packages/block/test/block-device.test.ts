@@ -133,6 +133,21 @@ describe.skipIf(!loopsToBeHad())('a block device', () => {
     expect(() => open(path)).toThrow('is in use by another process');
   });
 
+  test('one that is resized has the new size when it is measured again', async () => {
+    const path = device();
+    const drive = open(path);
+    expect(drive.beside('.format')).toBe(null);
+    truncateSync(backing, 2 * SIZE);
+    losetup('--set-capacity', path);
+    expect(drive.remeasure()).toBe(true);
+    expect(drive.geometry.sizeBytes).toBe(2 * SIZE);
+    expect(await run(drive, 'write', 2 * SIZE - 4096, memory.segments(0, 4096))).toBe(0);
+    truncateSync(backing, SIZE / 2);
+    losetup('--set-capacity', path);
+    expect(drive.remeasure()).toBe(true);
+    expect(await run(drive, 'read', SIZE / 2, memory.segments(0, 512))).toBe(22);
+  });
+
   test('an error of the device is the error of the request', async () => {
     const host = testHost(native);
     const drive = open(device(), host);

@@ -9,7 +9,7 @@ const defaults = {
   readOnly: false,
   discard: 'unmap',
   serial: null,
-  lba: 512,
+  lba: null,
 };
 
 test.each([
@@ -26,6 +26,7 @@ test.each([
   ['disk.img,readonly=off,cache=none', { path: 'disk.img', cache: 'none' }],
   ['disk.img,cache=writethrough,discard=ignore', { path: 'disk.img', cache: 'writethrough', discard: 'ignore' }],
   ['disk.img,serial=ABC 12,lba=4096', { path: 'disk.img', serial: 'ABC 12', lba: 4096 }],
+  ['disk.img,lba=512', { path: 'disk.img', lba: 512 }],
   ['mem:1G', { kind: 'memory', sizeBytes: 2 ** 30 }],
   ['null:1T,lba=4096', { kind: 'null', sizeBytes: 2 ** 40, lba: 4096 }],
 ])('%s', (text, options) => {

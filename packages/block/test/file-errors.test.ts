@@ -29,8 +29,10 @@ function fakeDrive(text = 'disk.img', direct = 1): FileBackend {
   const drive: DriveOptions = parseDrive(text);
   const image = {
     fd,
+    path: '/image',
     blockDevice: false,
     sizeBytes: SIZE,
+    unitBytes: 512,
     blockBytes: 4096,
     directBytes: direct,
     directMemoryBytes: direct,

@@ -45,7 +45,7 @@ describe.each([
     memory = new DeviceMemory(native);
     fd = native.memfd('image', SIZE);
     const sizes = { sizeBytes: SIZE, blockBytes: 4096, directBytes: direct, directMemoryBytes: direct };
-    const image = { fd, blockDevice: false, ...sizes };
+    const image = { fd, path: '/image', blockDevice: false, unitBytes: 512, ...sizes };
     const text = direct === 1 ? 'disk.img' : 'disk.img,cache=none';
     drive = new FileBackend({ drive: parseDrive(text), image, identitySeed: new Uint8Array(32) }, testHost(native));
   });
