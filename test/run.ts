@@ -1,7 +1,7 @@
 /** `npm test`: unit tests, then real guests, and one last line that counts them all. */
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, readFileSync, rmSync } from 'node:fs';
-import { ProvisionError, prepareGuests } from '@sidecard/guest';
+import { ProvisionError, prepareTests } from '@sidecard/guest';
 
 interface Tally {
   passed: number;
@@ -57,7 +57,7 @@ function tally(project: string, outputFile: string, status: number | null): Tall
 mkdirSync(folder, { recursive: true });
 const unit = runProject('unit');
 // Here and not in the first test that boots: vitest would show the progress of the download only afterwards.
-await prepareGuests().catch((error: unknown) => {
+await prepareTests().catch((error: unknown) => {
   if (!(error instanceof ProvisionError)) throw error;
 });
 const guest = runProject('guest');

@@ -9,7 +9,7 @@ describe.skipIf(noGuests).each([
   { memory: 'memory by messages', sharedMemory: false },
 ])('SeaBIOS boots from the NVMe disk, $memory', ({ sharedMemory }) => {
   test('GRUB, kernel and root file system come from it, again after a reset', async ({ onTestFailed }) => {
-    const nvme = await NvmeDisk.start(async (image) => writeBootDisk(await provision(), image));
+    const nvme = await NvmeDisk.start({ prepare: async (image) => writeBootDisk(await provision(), image) });
     onTestFailed(() => nvme.showLog());
     try {
       const guest = await nvme.boot({ sharedMemory, boot: 'disk' });

@@ -5,6 +5,15 @@ import { DeviceProcess, Guest, type GuestOptions } from '@sidecard/guest';
 
 export const disk = '/dev/nvme0n1';
 
+export interface NvmeDiskOptions {
+  /** Writes the image; a new sparse one is made otherwise. */
+  prepare?: (image: string) => Promise<void>;
+  /** Of a new image; default 1G. */
+  size?: string;
+  /** More arguments of the daemon, which may name files in its folder. */
+  args?: (folder: string) => readonly string[];
+}
+
 /** An NVMe daemon on an image in a folder of its own, and the guests that use it one after the other. */
 export class NvmeDisk {
   readonly image: string;
@@ -17,14 +26,14 @@ export class NvmeDisk {
     this.device = device;
   }
 
-  /** A new sparse disk, or the image that `prepare` writes. */
-  static async start(prepare?: (image: string) => Promise<void>): Promise<NvmeDisk> {
+  static async start({ prepare, size = '1G', args }: NvmeDiskOptions = {}): Promise<NvmeDisk> {
     const folder = mkdtempSync(join(tmpdir(), 'sidecard-nvme-'));
     const image = join(folder, 'disk.img');
-    await prepare?.(image);
-    const drive = prepare ? `file=${image}` : `file=${image},size=1G`;
     try {
-      const device = await DeviceProcess.start('sidecard-nvme', join(folder, 'nvme.sock'), ['--drive', drive]);
+      await prepare?.(image);
+      const drive = prepare ? `file=${image}` : `file=${image},size=${size}`;
+      const all = ['--drive', drive, ...(args?.(folder) ?? [])];
+      const device = await DeviceProcess.start('sidecard-nvme', join(folder, 'nvme.sock'), all);
       return new NvmeDisk(folder, image, device);
     } catch (error) {
       rmSync(folder, { recursive: true, force: true });

@@ -3,13 +3,18 @@ import { cpus } from 'node:os';
 import { join } from 'node:path';
 import { execute, succeed } from './child.ts';
 
+/** trixie; trixie-backports where a package is to be newer, bookworm where it is to be older. */
+export type Release = 'bookworm' | 'trixie' | 'trixie-backports';
+
+/** Those whose kernels are an older and a newer generation than trixie's. */
+export const otherReleases: readonly Release[] = ['bookworm', 'trixie-backports'];
+
 /** What to take from Debian's archive. */
 export interface Selection {
   packages: readonly string[];
   /** Debian's name of the architecture: amd64, arm64. */
   architecture: string;
-  /** trixie, or trixie-backports where a package is to be newer. */
-  release: 'trixie' | 'trixie-backports';
+  release: Release;
   /** Dependencies that the programs named above do not need to run: what only scripts of an installation use. */
   without: readonly string[];
 }
@@ -63,7 +68,8 @@ async function configure(selection: Selection, work: string): Promise<string> {
   }
   const mirror = machineMirror();
   const signedBy = `[signed-by=${keyring()}]`;
-  const suites = selection.release === 'trixie' ? ['trixie'] : ['trixie', 'trixie-backports'];
+  // Backports build on their release; the others stand alone.
+  const suites = selection.release === 'trixie-backports' ? ['trixie', 'trixie-backports'] : [selection.release];
   writeFileSync(join(work, 'etc/sources.list'), suites.map((s) => `deb ${signedBy} ${mirror} ${s} main\n`).join(''));
   writeFileSync(
     join(work, 'status'),

@@ -4,7 +4,7 @@ import { cached } from './cache.ts';
 import { succeed } from './child.ts';
 import { digest } from './digest.ts';
 import { stageRoot } from './guest-tree.ts';
-import { guestImage, kernelOf, makeExt4 } from './image.ts';
+import { guestImage, makeExt4 } from './image.ts';
 import { kernelCommandLine } from './machine.ts';
 import { type Provision, run } from './provision.ts';
 
@@ -12,6 +12,7 @@ const sectorBytes = 512;
 /** Where the partition begins, in sectors: 1 MiB, and GRUB's core lives in the gap before it. */
 const partitionStart = 2048;
 const partitionMiB = 600;
+const linuxType = 0x83;
 
 const grubModules = ['biosdisk', 'part_msdos', 'ext2', 'normal', 'linux', 'serial', 'terminal', 'echo'];
 
@@ -39,7 +40,7 @@ export async function writeBootDisk(provision: Provision, file: string): Promise
     const tree = join(scratch, 'tree');
     await stageRoot(provision, tree);
     mkdirSync(join(tree, 'boot/grub'), { recursive: true });
-    copyFileSync(kernelOf(provision), join(tree, 'boot/vmlinuz'));
+    copyFileSync(provision.kernel.file, join(tree, 'boot/vmlinuz'));
     copyFileSync(image.initrd, join(tree, 'boot/initrd'));
     writeFileSync(join(tree, 'boot/grub/grub.cfg'), grubConfig);
     const disk = join(made, 'disk.img');
@@ -62,16 +63,20 @@ async function bootSectors(provision: Provision, scratch: string): Promise<Buffe
   // boot.img loads the sector at 1 and core.img goes on at 2: both are the defaults that the images are made with.
   const boot = Buffer.alloc(sectorBytes);
   readFileSync(join(modules, 'boot.img')).copy(boot, 0, 0, 440);
-  writePartition(boot, 0x1be);
+  writePartition(boot, 0x1be, { type: linuxType, start: partitionStart, sizeBytes: partitionMiB * 2 ** 20 });
   boot.writeUInt16LE(0xaa55, 510);
   return Buffer.concat([boot, coreImage]);
 }
 
-/** One active Linux partition. Addresses of cylinders are saturated: everything reads the linear ones. */
-function writePartition(sector: Buffer, offset: number): void {
+/** One active partition in a partition table. Addresses of cylinders are saturated: everything reads the linear ones. */
+export function writePartition(
+  sector: Buffer,
+  offset: number,
+  { type, start, sizeBytes }: { type: number; start: number; sizeBytes: number },
+): void {
   sector.writeUInt8(0x80, offset);
   sector.fill(0xff, offset + 1, offset + 8);
-  sector.writeUInt8(0x83, offset + 4);
-  sector.writeUInt32LE(partitionStart, offset + 8);
-  sector.writeUInt32LE((partitionMiB * 2 ** 20) / sectorBytes, offset + 12);
+  sector.writeUInt8(type, offset + 4);
+  sector.writeUInt32LE(start, offset + 8);
+  sector.writeUInt32LE(sizeBytes / sectorBytes, offset + 12);
 }

@@ -44,7 +44,12 @@ async function linkApplets(provision: Provision, tree: string): Promise<void> {
 
 /** Unpacked here, once: unpacking xz under emulation takes longer than reading the larger file. */
 async function stageModules(provision: Provision, tree: string): Promise<void> {
-  const kernel = join(tree, 'usr/lib/modules', provision.kernelRelease, 'kernel');
+  const { release, modules } = provision.kernel;
+  const folder = join(tree, 'usr/lib/modules');
+  rmSync(folder, { recursive: true, force: true });
+  mkdirSync(folder);
+  await succeed(['cp', '-al', modules, join(folder, release)]);
+  const kernel = join(folder, release, 'kernel');
   const kept = (path: string): boolean => moduleFolders.some((folder) => `${path}/`.startsWith(`${folder}/`));
   const packed: string[] = [];
   for (const entry of readdirSync(kernel, { recursive: true, withFileTypes: true })) {
@@ -53,6 +58,8 @@ async function stageModules(provision: Provision, tree: string): Promise<void> {
     if (kept(entry.parentPath.slice(kernel.length + 1))) packed.push(path);
     else rmSync(path);
   }
-  await run(provision.hostProgram('busybox'), ['unxz', ...packed]);
-  await run(provision.hostProgram('depmod'), ['-b', tree, provision.kernelRelease]);
+  // Releases before trixie ship them unpacked.
+  const xz = packed.filter((path) => path.endsWith('.xz'));
+  if (xz.length > 0) await run(provision.hostProgram('busybox'), ['unxz', ...xz]);
+  await run(provision.hostProgram('depmod'), ['-b', tree, release]);
 }

@@ -65,7 +65,7 @@ export class Guest {
 
   /** Starts QEMU and does not wait for the guest: ready() does. */
   static async start(options: GuestOptions = {}): Promise<Guest> {
-    const provisioned = await provision();
+    const provisioned = await provision(options.kernel);
     const image = await guestImage(provisioned);
     const accelerator = options.accelerator ?? (await chooseAccelerator());
     const folder = mkdtempSync(join(tmpdir(), 'sidecard-guest-'));

@@ -17,25 +17,22 @@ export interface GuestImage {
 }
 
 /** Part of every cached name that this code makes: change it when the code makes something else. */
-const imageLayout = '1';
+const imageLayout = '2';
 
 /** The guest's kernel, initramfs and root file system: from the cache, or made in some seconds. */
 export async function guestImage(provision: Provision): Promise<GuestImage> {
-  const name = `guest-${digest(imageLayout, provision.guestTree, ...earlyModules, ...moduleFolders, ...guestScripts)}`;
+  const { guestTree, kernel } = provision;
+  const parts = [guestTree, kernel.modules, ...earlyModules, ...moduleFolders, ...guestScripts];
+  const name = `guest-${digest(imageLayout, ...parts)}`;
   const folder = await cached(name, async (made, scratch) => {
     console.error('sidecard: making the guest image');
     const tree = join(scratch, 'tree');
     await stageRoot(provision, tree);
     await makeInitramfs(provision, tree, scratch, join(made, 'initrd'));
-    writeFileSync(join(made, 'kernel'), plainKernel(readFileSync(kernelOf(provision))));
+    writeFileSync(join(made, 'kernel'), plainKernel(readFileSync(kernel.file)));
     await makeExt4(provision, tree, join(made, 'root.ext4'), 'sidecard-root', 512);
   });
   return { kernel: join(folder, 'kernel'), initrd: join(folder, 'initrd'), root: join(folder, 'root.ext4') };
-}
-
-/** The compressed kernel as Debian ships it, which boot loaders want. */
-export function kernelOf(provision: Provision): string {
-  return join(provision.guestTree, 'boot', `vmlinuz-${provision.kernelRelease}`);
 }
 
 /** A new ext4 image of so many MiB that holds the tree. */

@@ -1,9 +1,12 @@
 export type { CommandResult } from './agent.ts';
-export { ProvisionError } from './archive.ts';
+export { otherReleases, ProvisionError, type Release } from './archive.ts';
 export { bootDiskBytes, writeBootDisk } from './boot-disk.ts';
 export { DeviceProcess } from './device-process.ts';
+export { type FirmwareName, provisionFirmware } from './firmware.ts';
+export { dataBytes, dataDigest, dataFile, greeting, writeFirmwareDisk } from './firmware-disk.ts';
+export { FirmwareMachine } from './firmware-machine.ts';
 export { Guest } from './guest.ts';
 export type { Accelerator, GuestOptions, VfioUserDevice } from './machine.ts';
-export { prepareGuests } from './prepare.ts';
+export { prepareGuests, prepareTests } from './prepare.ts';
 export { provision } from './provision.ts';
 export type { QmpEvent } from './qmp.ts';

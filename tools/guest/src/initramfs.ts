@@ -5,7 +5,9 @@ import { installScript } from './guest-scripts.ts';
 import type { Provision } from './provision.ts';
 
 /** Modules that the initramfs loads to reach its root, on QEMU's virtio disk or on the device under test. */
-export const earlyModules = ['virtio_blk', 'crc32c_generic', 'ext4', 'nvme'];
+export const earlyModules = ['virtio_pci', 'virtio_blk', 'ext4', 'nvme'];
+/** What ext4 asks for by name when it mounts; newer kernels have it built in, under another name. */
+const maybeModules = ['crc32c_generic'];
 
 /** Packs the initramfs into `file`; `tree` is the staged guest, `scratch` is room to work in. */
 export async function makeInitramfs(provision: Provision, tree: string, scratch: string, file: string): Promise<void> {
@@ -14,8 +16,12 @@ export async function makeInitramfs(provision: Provision, tree: string, scratch:
     mkdirSync(join(initramfs, name), { recursive: true });
   await succeed(['cp', join(tree, 'usr/bin/busybox'), join(initramfs, 'bin/busybox')]);
   installScript('initramfs-init', join(initramfs, 'init'));
-  const modules = join(tree, 'usr/lib/modules', provision.kernelRelease);
-  const paths = loadOrder(readFileSync(join(modules, 'modules.dep'), 'utf8'), earlyModules);
+  const modules = join(tree, 'usr/lib/modules', provision.kernel.release);
+  const dependencies = readFileSync(join(modules, 'modules.dep'), 'utf8');
+  const builtIn = readFileSync(join(modules, 'modules.builtin'), 'utf8');
+  const wanted = earlyModules.filter((name) => !builtIn.includes(`/${name}.ko\n`));
+  const also = maybeModules.filter((name) => dependencies.includes(`/${name}.ko:`));
+  const paths = loadOrder(dependencies, [...also, ...wanted]);
   for (const path of paths) await succeed(['cp', join(modules, path), join(initramfs, 'modules')]);
   writeFileSync(join(initramfs, 'modules/order'), paths.map((path) => `${path.split('/').at(-1)}\n`).join(''));
   const busybox = provision.hostProgram('busybox').command[0] as string;

@@ -1,3 +1,4 @@
+import type { Release } from './archive.ts';
 import type { GuestImage } from './image.ts';
 
 /** A vfio-user device; further properties are QEMU's: id, bootindex, addr, x-no-posted-writes, ... */
@@ -17,6 +18,8 @@ export interface GuestOptions {
   devices?: readonly (string | VfioUserDevice)[];
   /** Boot QEMU's own way with -kernel (the default), or let SeaBIOS boot from a device. */
   boot?: 'kernel' | 'disk';
+  /** Which Debian release's kernel QEMU boots: trixie's 6.12 by default, bookworm's 6.1, trixie-backports' newest. */
+  kernel?: Release;
   /** More words on the kernel's command line, when QEMU boots the kernel. */
   kernelArguments?: string;
   /** More arguments of QEMU. */
@@ -53,14 +56,24 @@ export function machineArguments(
 ): string[] {
   const { memoryMiB = 1024, sharedMemory = true, cpus = 2, devices = [], args = [] } = options;
   return [
-    ...['-nodefaults', '-no-user-config', '-display', 'none'],
-    ...['-machine', 'q35,memory-backend=ram,sata=off,smbus=off', '-m', `${memoryMiB}M`, '-smp', `${cpus}`],
-    ...['-object', memoryBackend(memoryMiB, sharedMemory)],
-    ...accelerate(accelerator),
+    ...bareMachine({ memoryMiB, sharedMemory, cpus }, accelerator),
     ...(options.boot === 'disk' ? [] : kernelBoot(options, image)),
     ...channelArguments(channels, options.interactive ?? false),
     ...devices.flatMap((device) => ['-device', JSON.stringify(vfioUserDevice(device))]),
     ...args,
+  ];
+}
+
+/** Processors, memory and a chipset, and nothing that a guest could boot from or talk through. */
+export function bareMachine(
+  { memoryMiB, sharedMemory, cpus }: Required<Pick<GuestOptions, 'memoryMiB' | 'sharedMemory' | 'cpus'>>,
+  accelerator: Accelerator,
+): string[] {
+  return [
+    ...['-nodefaults', '-no-user-config', '-display', 'none'],
+    ...['-machine', 'q35,memory-backend=ram,sata=off,smbus=off', '-m', `${memoryMiB}M`, '-smp', `${cpus}`],
+    ...['-object', memoryBackend(memoryMiB, sharedMemory)],
+    ...accelerate(accelerator),
   ];
 }
 

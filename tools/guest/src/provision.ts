@@ -1,6 +1,6 @@
 import { existsSync, readdirSync, statSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
-import { ProvisionError, unpackPackages } from './archive.ts';
+import { ProvisionError, type Release, type Selection, unpackPackages } from './archive.ts';
 import { cached, remembered } from './cache.ts';
 import { execute, succeed } from './child.ts';
 import { digest } from './digest.ts';
@@ -10,9 +10,18 @@ export interface Provision {
   qemu: Program;
   /** Programs of this machine's architecture that build images: mke2fs, busybox, depmod, grub-mkimage. */
   hostProgram(name: string): Program;
-  /** The unpacked packages for the guest: /usr with programs and modules, /boot with the kernel. */
+  /** The unpacked packages for the guest: /usr with its programs. */
   guestTree: string;
-  kernelRelease: string;
+  kernel: Kernel;
+}
+
+export interface Kernel {
+  /** As Debian packs it: compressed, in a wrapper that unpacks it. */
+  file: string;
+  /** The folder of its modules, of whatever name; it ends in the release. */
+  modules: string;
+  /** As uname -r says it. */
+  release: string;
 }
 
 export interface Program {
@@ -28,7 +37,8 @@ const guestPackages = [
   'grub-pc-bin',
 ];
 const imagePackages = ['busybox-static', 'e2fsprogs', 'kmod', 'grub-common'];
-const scriptsOnly = [
+/** What only scripts of an installation use. */
+export const scriptsOnly = [
   'adduser',
   'base-passwd',
   'debconf',
@@ -43,24 +53,45 @@ const guestWithout = [
   ...['initramfs-tools', 'linux-base', 'python3', 'python3-dbus', 'systemd', 'udev', 'mount', 'passwd', 'tzdata'],
 ];
 const hostWithout = [...scriptsOnly, 'ipxe-qemu', 'passwd'];
+/** Another kernel comes alone, in the flavour for virtual machines: a quarter of the size of the general one. */
+const otherKernel = 'linux-image-cloud-amd64';
+const kernelWithout = [...guestWithout, 'kmod'];
 
 /** A test that is killed leaves no guest behind. QEMU 10.1 cannot do it, 11.1 can. */
 const exitWithParent = ['-run-with', 'exit-with-parent=on'];
 
-/** The QEMU, kernel and programs for guests: from the cache, filled from Debian's archive the first time. */
-export async function provision(): Promise<Provision> {
+/**
+ * The QEMU, kernel and programs for guests: from the cache, filled from Debian's archive the first time. The guest's
+ * programs are always trixie's; another release's kernel is fetched when it is first asked for.
+ */
+export async function provision(kernelOf: Release = 'trixie'): Promise<Provision> {
   if (process.platform !== 'linux') throw new ProvisionError('guests need a Linux machine');
   const own = await qemuOnPath();
   const hostTree = await tree(own ? imagePackages : ['qemu-system-x86', ...imagePackages], {
-    architecture: process.arch === 'arm64' ? 'arm64' : 'amd64',
+    architecture: hostArchitecture,
     release: 'trixie-backports',
     without: hostWithout,
   });
-  // Always trixie's kernel: with backports as the release, the same name gives one that is a year newer.
   const guestTree = await tree(guestPackages, { architecture: 'amd64', release: 'trixie', without: guestWithout });
   const hostProgram = (name: string): Program => unpackedProgram(hostTree, name);
-  const kernelRelease = readdirSync(join(guestTree, 'usr/lib/modules'))[0] as string;
-  return { qemu: own ?? unpackedQemu(hostTree), hostProgram, guestTree, kernelRelease };
+  const kernel = kernelIn(kernelOf === 'trixie' ? guestTree : await kernelTree(kernelOf));
+  return { qemu: own ?? unpackedQemu(hostTree), hostProgram, guestTree, kernel };
+}
+
+function kernelTree(release: Release): Promise<string> {
+  return tree([otherKernel], { architecture: 'amd64', release, without: kernelWithout });
+}
+
+function kernelIn(root: string): Kernel {
+  // Releases before trixie have /lib beside /usr/lib in their packages.
+  const folder = ['usr/lib/modules', 'lib/modules'].map((name) => join(root, name)).find((path) => existsSync(path));
+  if (!folder) throw new Error(`no kernel modules in ${root}: remove that folder, to have it fetched again`);
+  const release = readdirSync(folder)[0] as string;
+  const modules = join(folder, release);
+  // Newest packages leave it to their installation to copy the kernel to /boot.
+  const file = [join(root, 'boot', `vmlinuz-${release}`), join(modules, 'vmlinuz')].find((path) => existsSync(path));
+  if (!file) throw new Error(`no kernel in ${root}: remove that folder, to have it fetched again`);
+  return { file, modules, release };
 }
 
 /** Runs a program to its end; answers what it printed. */
@@ -68,10 +99,11 @@ export function run(program: Program, args: readonly string[]): Promise<string> 
   return succeed([...program.command, ...args], { env: { ...process.env, ...program.env } });
 }
 
-async function tree(
-  packages: readonly string[],
-  from: { architecture: string; release: 'trixie' | 'trixie-backports'; without: readonly string[] },
-): Promise<string> {
+/** Debian's name of this machine's architecture. */
+export const hostArchitecture = process.arch === 'arm64' ? 'arm64' : 'amd64';
+
+/** The folder of those packages and all that they need, unpacked. */
+export async function tree(packages: readonly string[], from: Omit<Selection, 'packages'>): Promise<string> {
   const name = `debian-${from.architecture}-${digest(JSON.stringify([packages, from]))}`;
   const folder = await cached(name, async (made, scratch) => {
     await unpackPackages({ packages, ...from }, scratch, join(made, 'root'));
@@ -80,7 +112,7 @@ async function tree(
 }
 
 /** A program of an unpacked tree, run by that tree's own loader on its own libraries. */
-function unpackedProgram(root: string, name: string): Program {
+export function unpackedProgram(root: string, name: string): Program {
   const arm = process.arch === 'arm64';
   const loader = join(root, arm ? 'usr/lib/ld-linux-aarch64.so.1' : 'usr/lib64/ld-linux-x86-64.so.2');
   const libraries = join(root, arm ? 'usr/lib/aarch64-linux-gnu' : 'usr/lib/x86_64-linux-gnu');
