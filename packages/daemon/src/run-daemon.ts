@@ -1,10 +1,11 @@
 import { readFileSync, writeSync } from 'node:fs';
-import { type Host, type PciDevice, type Server, serve } from '@sidecard/core';
+import { type Host, type PciDevice, serve } from '@sidecard/core';
 import { loadNative, type Native } from '@sidecard/native';
 import { type CommandLine, type CommonOptions, parseCommandLine } from './command-line.ts';
 import { exitCode, oneLine } from './errors.ts';
 import { listenAt } from './listen-at.ts';
-import { createLogger, type Logger } from './logger.ts';
+import { createLogger } from './logger.ts';
+import { Signals } from './signals.ts';
 import { tuneCompiler } from './tuning.ts';
 
 /** What a device gets besides its host. */
@@ -23,7 +24,8 @@ export interface DaemonOptions<Options> extends CommandLine {
 }
 
 /**
- * Runs a device as a daemon until SIGTERM or SIGINT, which drain and flush it and remove its socket; the second one ends it at once.
+ * Runs a device as a daemon until SIGTERM or SIGINT, which drain and flush it and remove its socket; the second one ends it at once. SIGHUP has it
+ * look again at what it stands on.
  * Ends the process: 0, 1 for a failure, 2 for usage.
  */
 export async function runDaemon<Options>(daemon: DaemonOptions<Options>): Promise<void> {
@@ -53,54 +55,10 @@ async function start<Options>(daemon: DaemonOptions<Options>): Promise<void> {
   const native = loadNative();
   const create = daemon.create(args, { native, instance });
   const log = await createLogger(daemon.name, args.logLevel, native);
-  const ending = new Ending(log);
+  const signals = new Signals(log);
   const server = await serve({ at, log, native, poll: args.poll }, create);
   log.info({ socket: instance, version: daemon.version }, 'serving');
-  ending.end(server);
-}
-
-/** SIGTERM and SIGINT, from before the socket is there. */
-class Ending {
-  readonly #log: Logger;
-  #server: Server | null = null;
-  #signal: NodeJS.Signals | null = null;
-
-  constructor(log: Logger) {
-    this.#log = log;
-    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => this.#signalled(signal));
-  }
-
-  /** This is what a signal ends. */
-  end(server: Server): void {
-    this.#server = server;
-    if (this.#signal !== null) void this.#close();
-  }
-
-  #signalled(signal: NodeJS.Signals): void {
-    if (this.#signal !== null) {
-      this.#log.warn({ signal }, 'ending at once');
-      this.#exit(1);
-    }
-    this.#signal = signal;
-    this.#log.info({ signal }, 'ending: no more commands, draining and flushing');
-    if (this.#server !== null) void this.#close();
-  }
-
-  async #close(): Promise<void> {
-    try {
-      await this.#server?.close();
-      this.#log.info({}, 'ended');
-      this.#exit(0);
-    } catch (error) {
-      this.#log.error({ error: oneLine(error) }, 'what was not durable may be lost');
-      this.#exit(1);
-    }
-  }
-
-  #exit(code: number): never {
-    this.#log.flush();
-    process.exit(code);
-  }
+  signals.serve(server);
 }
 
 /** The version in the package.json above the folder of `moduleUrl` (import.meta.url of a file in src or dist). */

@@ -61,6 +61,8 @@ export interface PciDevice {
   failed?(reason: string): void;
   /** The guest's memory map has changed. */
   memoryChanged?(): void;
+  /** The person asks it to look again at what it stands on (SIGHUP), a drive that has grown for instance. Called outside of a turn, at any time. */
+  reload?(): void;
   /** The daemon ends: take no more commands, make what was acknowledged durable. Resolves when that is done. */
   quiesce?(): Promise<void>;
 }

@@ -1,0 +1,22 @@
+import { runDaemon } from '../src/index.ts';
+
+/** A daemon with a device that does nothing but what its argument says about SIGHUP: `reload`, `fails` or `none`. */
+await runDaemon<{ hangup: string }>({
+  name: 'sidecard-test',
+  description: 'A device for tests.',
+  version: '0.0.0',
+  options: (program) => {
+    program.requiredOption('--hangup <how>', 'what SIGHUP does');
+  },
+  create:
+    ({ hangup }) =>
+    (host) => {
+      const identity = { vendor: 0x1234, device: 0x11e8, classCode: 0xff0000, interrupts: {} };
+      const device = { identity, bars: {}, reset: () => {} };
+      const reload = () => {
+        if (hangup === 'fails') throw new Error('no such\nluck');
+        host.defer(() => host.log.info({}, 'looked again'));
+      };
+      return hangup === 'none' ? device : { ...device, reload };
+    },
+});
