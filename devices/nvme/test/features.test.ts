@@ -5,7 +5,7 @@ import { machine, started, ways } from './machine.ts';
 import { TestDrive } from './test-drive.ts';
 
 describe.each(ways)('Set Features and Get Features, %s memory', (way) => {
-  test('queues: 64 of each, whatever is asked for, and not once there are any', async () => {
+  test('feature 07h, queues: 64 of each, whatever is asked for, and not once there are any', async () => {
     const { driver } = machine(way);
     await driver.enable();
     expect(await driver.setFeature(7, 0x0003_0001)).toBe(0x003f_003f);
@@ -16,10 +16,10 @@ describe.each(ways)('Set Features and Get Features, %s memory', (way) => {
   });
 
   test.each([
-    ['arbitration', 0x01, 7, 0x0102_0304],
-    ['interrupt coalescing', 0x08, 0, 0x0203],
-    ['write atomicity', 0x0a, 0, 1],
-    ['asynchronous events', 0x0b, 0, 0x0000_01ff],
+    ['feature 01h, arbitration', 0x01, 7, 0x0102_0304],
+    ['feature 08h, interrupt coalescing', 0x08, 0, 0x0203],
+    ['feature 0Ah, write atomicity', 0x0a, 0, 1],
+    ['feature 0Bh, asynchronous events', 0x0b, 0, 0x0000_01ff],
   ])('%s is kept', async (_name, feature, initial, value) => {
     const { driver } = await started(way);
     expect(await driver.getFeature(feature)).toBe(initial);
@@ -30,14 +30,14 @@ describe.each(ways)('Set Features and Get Features, %s memory', (way) => {
     expect(await driver.getFeature(feature | (3 << 8))).toBe(4);
   });
 
-  test('power: state 0 is the only one', async () => {
+  test('feature 02h, power: state 0 is the only one', async () => {
     const { driver } = await started(way);
     await driver.setFeature(2, 0);
     expect(await driver.getFeature(2)).toBe(0);
     await expect(driver.setFeature(2, 1)).rejects.toThrow('0h/2h');
   });
 
-  test('temperature thresholds, over and under', async () => {
+  test('feature 04h, temperature thresholds, over and under', async () => {
     const { driver } = await started(way);
     expect(await driver.getFeature(4)).toBe(343);
     await driver.setFeature(4, 350);
@@ -48,7 +48,7 @@ describe.each(ways)('Set Features and Get Features, %s memory', (way) => {
     await expect(driver.setFeature(4, (3 << 16) | 300)).rejects.toThrow('0h/2h');
   });
 
-  test('error recovery is of a namespace', async () => {
+  test('feature 05h, error recovery, is of a namespace', async () => {
     const { driver } = await started(way);
     await driver.setFeature(5, 10, 1);
     expect(await driver.getFeature(5, 1)).toBe(10);
@@ -93,7 +93,7 @@ describe.each(ways)('Set Features and Get Features, %s memory', (way) => {
     expect((await driver.adminCommand({ opcode: AdminOpcode.asyncEventRequest })).dw0).toBe(1 | (1 << 8) | (2 << 16));
   });
 
-  test('interrupt vectors', async () => {
+  test('feature 09h, interrupt vectors', async () => {
     const { driver } = await started(way);
     await driver.setFeature(9, (1 << 16) | 64);
     const read = await driver.adminCommand({ opcode: AdminOpcode.getFeatures, cdw10: 9, cdw11: 64 });

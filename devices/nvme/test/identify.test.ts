@@ -5,7 +5,7 @@ import { machine, started, ways } from './machine.ts';
 import { TestDrive } from './test-drive.ts';
 
 describe.each(ways)('Identify, %s memory', (way) => {
-  test('the controller', async () => {
+  test('CNS 01h: the controller', async () => {
     const { driver } = await started(way);
     const controller = await driver.identifyController();
     expect(controller).toMatchObject({
@@ -28,7 +28,7 @@ describe.each(ways)('Identify, %s memory', (way) => {
     expect([526, 528, 532, 320].map((offset) => view.getUint16(offset, true))).toEqual([0, 0, 0, 0]);
   });
 
-  test('a namespace', async () => {
+  test('CNS 00h: a namespace', async () => {
     const { driver } = await started(way, { drives: [new TestDrive((1 << 20) + 100)], lbaBytes: 4096 });
     const namespace = await driver.identifyNamespace(1);
     expect(namespace).toMatchObject({ sizeBlocks: 256, capacityBlocks: 256, blockBytes: 4096 });
@@ -39,7 +39,7 @@ describe.each(ways)('Identify, %s memory', (way) => {
     await expect(driver.identifyNamespace(0xffff_ffff)).rejects.toThrow('0h/bh');
   });
 
-  test('lists of namespaces', async () => {
+  test('CNS 02h and CNS 07h: lists of namespaces', async () => {
     const drives = [1, 2, 3].map((seed) => new TestDrive(1 << 16, { seed }));
     const { driver } = await started(way, { drives });
     const list = async (cns: number, after: number) => {
@@ -52,7 +52,7 @@ describe.each(ways)('Identify, %s memory', (way) => {
     await expect(driver.identify(2, 0xffff_fffe)).rejects.toThrow('0h/bh');
   });
 
-  test('descriptors: EUI-64, NGUID, UUID and command set', async () => {
+  test('CNS 03h, descriptors: EUI-64, NGUID, UUID and command set', async () => {
     const { driver } = await started(way);
     const bytes = await driver.identify(3, 1);
     const found: number[][] = [];
@@ -70,7 +70,7 @@ describe.each(ways)('Identify, %s memory', (way) => {
     expect(bytes.subarray(16, 32)).toEqual(raw.subarray(104, 120));
   });
 
-  test('structures of the NVM command set, and no other', async () => {
+  test('CNS 05h, CNS 06h, CNS 08h and CNS 1Ch: the NVM command set, and no other', async () => {
     const { driver } = await started(way);
     for (const [cns, nsid] of [
       [5, 1],

@@ -6,7 +6,7 @@ import { pattern, started, ways } from './machine.ts';
 const EIO = 5;
 
 describe.each(ways)('Get Log Page, %s memory', (way) => {
-  test('SMART counts what was done', async () => {
+  test('log page 02h: SMART counts what was done', async () => {
     const { driver, queue, server } = await started(way);
     await driver.write(queue, 1, 0, pattern(4096), { blockBytes: 512 });
     await driver.read(queue, 1, 0, 512, { blockBytes: 512 });
@@ -18,7 +18,7 @@ describe.each(ways)('Get Log Page, %s memory', (way) => {
     expect([32, 48, 64, 80, 112, 128, 160, 176].map(count)).toEqual([2, 1, 2, 1, 1, 3, 0, 0]);
   });
 
-  test('the error log: newest first, with the place of a mistake', async () => {
+  test('log page 01h, errors: newest first, with the place of a mistake', async () => {
     const { driver, queue, drive } = await started(way);
     drive.fail = () => EIO;
     await expect(driver.read(queue, 1, 5, 512, { blockBytes: 512 })).rejects.toThrow('2h/81h');
@@ -37,7 +37,7 @@ describe.each(ways)('Get Log Page, %s memory', (way) => {
     expect([14, 78, 142].map((offset) => log.getUint16(offset, true))).toEqual([40, 0xffff, 0xffff]);
   });
 
-  test('pages and features that there are', async () => {
+  test('log page 00h, log page 05h, log page 12h, log page 13h: what there is', async () => {
     const { driver } = await started(way);
     const ids = (bytes: Uint8Array, from = 0, count = 256) => {
       const words = new Uint32Array(bytes.buffer, bytes.byteOffset + from, count);
@@ -55,7 +55,7 @@ describe.each(ways)('Get Log Page, %s memory', (way) => {
     }
   });
 
-  test('firmware and changed namespaces', async () => {
+  test('log page 03h, firmware, and log page 04h, changed namespaces', async () => {
     const { driver } = await started(way);
     const firmware = await driver.logPage(3, 512);
     expect(firmware[0]).toBe(1);

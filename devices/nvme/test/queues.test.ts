@@ -58,7 +58,7 @@ describe.each(ways)('queues, %s memory', (way) => {
     expect(status).toBe(Status.invalidQueueSize);
   });
 
-  test('Delete: the submission queue first, and only what is there', async () => {
+  test('Delete I/O Completion Queue: the submission queue first, and only what is there', async () => {
     const { driver } = await started(way);
     const statusOf = async (opcode: number, id: number) =>
       (await driver.submit(driver.admin, { opcode, cdw10: id })).status;
