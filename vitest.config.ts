@@ -26,7 +26,7 @@ export default defineConfig({
         extends: true,
         test: {
           name: 'guest',
-          include: ['test/guest/**/*.test.ts'],
+          include: ['test/{guest,qtest}/**/*.test.ts'],
           // Two guests at once on two cores only make each other's time limits expire.
           fileParallelism: false,
           testTimeout: 120_000,

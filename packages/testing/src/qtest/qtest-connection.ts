@@ -1,0 +1,106 @@
+import type { Native } from '@sidecard/native';
+
+const EAGAIN = 11;
+/** How long QEMU may take for an answer, ms: longer than it waits for a device. */
+const ANSWER_TIMEOUT_MS = 15_000;
+
+/** QEMU's qtest protocol (docs/devel/testing/qtest.rst of QEMU): lines of text over a stream, each answered by one; lines about interrupts come in between. */
+export class QtestConnection {
+  /** Level of each input of the interrupt controller that is listened to. */
+  readonly levels = new Map<number, boolean>();
+  /** How often each has risen. */
+  readonly raised = new Map<number, number>();
+  readonly #native: Native;
+  readonly #fd: number;
+  readonly #bytes = new Uint8Array(65536);
+  readonly #fds = new Int32Array(2);
+  readonly #sleeper = new Int32Array(new SharedArrayBuffer(4));
+  readonly #text = new TextDecoder('latin1');
+  #received = '';
+  #ended = false;
+
+  /** Takes over a connected, non-blocking socket. */
+  constructor(native: Native, fd: number) {
+    this.#native = native;
+    this.#fd = fd;
+  }
+
+  /** Sends a command and waits for its answer, which blocks this thread: what comes after OK. @throws Error when QEMU refuses it, or is gone. */
+  command(line: string): string {
+    this.#send(line);
+    const deadline = performance.now() + ANSWER_TIMEOUT_MS;
+    for (let looks = 0; ; looks++) {
+      const answer = this.#answer();
+      if (answer !== null) {
+        if (answer === 'OK') return '';
+        if (answer.startsWith('OK ')) return answer.slice(3);
+        throw new Error(`qtest: ${line.slice(0, 80)}: ${answer}`);
+      }
+      if (this.#ended) throw new Error(`qtest: QEMU has gone at: ${line.slice(0, 80)}`);
+      if (performance.now() > deadline) throw new Error(`qtest: no answer to: ${line.slice(0, 80)}`);
+      if (looks > 100) Atomics.wait(this.#sleeper, 0, 0, 0.1);
+    }
+  }
+
+  /** As `command`, for those that answer a number. */
+  number(line: string): number {
+    return Number(this.command(line));
+  }
+
+  /** Takes what has come about interrupts. */
+  look(): void {
+    const stray = this.#answer();
+    if (stray !== null) throw new Error(`qtest: an answer to nothing: ${stray}`);
+  }
+
+  close(): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.#native.close(this.#fd);
+  }
+
+  #send(line: string): void {
+    const bytes = Buffer.from(`${line}\n`, 'latin1');
+    for (let sent = 0; sent < bytes.length; ) {
+      const count = this.#native.send(this.#fd, bytes, sent, bytes.length - sent, null);
+      if (count > 0) sent += count;
+      else if (count === -EAGAIN) Atomics.wait(this.#sleeper, 0, 0, 0.1);
+      else throw new Error('qtest: QEMU has gone');
+    }
+  }
+
+  /** The next line that is an answer, or null when none has come whole. */
+  #answer(): string | null {
+    for (;;) {
+      const end = this.#received.indexOf('\n');
+      if (end < 0) {
+        if (!this.#receive()) return null;
+        continue;
+      }
+      const line = this.#received.slice(0, end).trimEnd();
+      this.#received = this.#received.slice(end + 1);
+      if (!line.startsWith('IRQ ')) return line;
+      this.#interrupt(line);
+    }
+  }
+
+  #receive(): boolean {
+    if (this.#ended) return false;
+    const count = this.#native.receive(this.#fd, this.#bytes, 0, this.#bytes.length, this.#fds);
+    if (count === -EAGAIN) return false;
+    if (count <= 0) {
+      this.close();
+      return false;
+    }
+    this.#received += this.#text.decode(this.#bytes.subarray(0, count));
+    return true;
+  }
+
+  /** `IRQ raise 20`, `IRQ lower 20`. */
+  #interrupt(line: string): void {
+    const [, how, number] = line.split(' ');
+    const input = Number(number);
+    this.levels.set(input, how === 'raise');
+    if (how === 'raise') this.raised.set(input, (this.raised.get(input) ?? 0) + 1);
+  }
+}

@@ -1,0 +1,123 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Native } from '@sidecard/native';
+import { QtestConnection } from './qtest-connection.ts';
+import { QtestPort } from './qtest-port.ts';
+import { hex, QtestRam } from './qtest-ram.ts';
+
+/** How long QEMU may take to start and to attach its devices, ms. */
+const START_TIMEOUT_MS = 20_000;
+/** Where memory-mapped config space is put, as firmware does on q35. */
+const ECAM = 0xb000_0000;
+/** Drivers get memory from here on: above what firmware and legacy devices have. */
+const RAM_START = 0x10_0000;
+
+export interface QtestMachineOptions {
+  /** QEMU 10.1 or later, as the beginning of an argument list. */
+  readonly command: readonly string[];
+  readonly env?: NodeJS.ProcessEnv;
+  /** Sockets of device daemons in other processes: slot 4 and on. */
+  readonly sockets: readonly string[];
+  readonly memoryMiB?: number;
+  /** Guest memory that device processes can map (unless told), or private, so that they ask by messages. */
+  readonly sharedMemory?: boolean;
+}
+
+/**
+ * A machine in QEMU without a processor: the test is the processor (qtest). Its devices are reached through QEMU's own vfio-user-pci, so that a
+ * driver meets what a guest would.
+ */
+export class QtestMachine {
+  readonly ram: QtestRam;
+  readonly ports: readonly QtestPort[];
+  readonly #connection: QtestConnection;
+  readonly #child: ChildProcess;
+  readonly #folder: string;
+
+  private constructor(child: ChildProcess, folder: string, connection: QtestConnection, options: QtestMachineOptions) {
+    const { memoryMiB = 128, sockets } = options;
+    this.#child = child;
+    this.#folder = folder;
+    this.#connection = connection;
+    this.ram = new QtestRam(connection, RAM_START, memoryMiB * 2 ** 20 - RAM_START);
+    this.ports = sockets.map((_, index) => new QtestPort(connection, this.ram, firstSlot + index, ECAM));
+    connection.command('irq_intercept_in ioapic');
+    // PCIEXBAR of the host bridge (Intel 82Q35 datasheet, 5.1.16): enabled, 256 MiB.
+    connection.command(`outl 0xcf8 0x80000060`);
+    connection.command(`outl 0xcfc ${hex(ECAM + 1)}`);
+  }
+
+  /** Starts QEMU and attaches the devices. @throws Error with what QEMU printed. */
+  static async start(native: Native, options: QtestMachineOptions): Promise<QtestMachine> {
+    const folder = mkdtempSync(join(tmpdir(), 'sidecard-qtest-'));
+    const path = join(folder, 'qtest');
+    const listening = native.listen(path, 0o600, 1);
+    const [program, ...first] = options.command;
+    const child = spawn(program!, [...first, ...machineArguments(path, options)], {
+      env: { ...process.env, ...options.env },
+      stdio: ['ignore', 'ignore', 'pipe'],
+    });
+    let printed = '';
+    child.stderr?.setEncoding('utf8').on('data', (text: string) => {
+      printed += text;
+    });
+    let error: Error | null = null;
+    child.once('error', (reason) => {
+      error = reason;
+    });
+    try {
+      const deadline = performance.now() + START_TIMEOUT_MS;
+      for (;;) {
+        const fd = native.accept(listening);
+        if (fd >= 0) return new QtestMachine(child, folder, new QtestConnection(native, fd), options);
+        if (error !== null) throw error;
+        if (child.exitCode !== null) throw new Error(`QEMU ended: ${printed.trim()}`);
+        if (performance.now() > deadline) throw new Error(`QEMU has not come up: ${printed.trim()}`);
+        await sleep(5);
+      }
+    } catch (reason) {
+      child.kill('SIGKILL');
+      rmSync(folder, { recursive: true, force: true });
+      throw reason;
+    } finally {
+      native.close(listening);
+    }
+  }
+
+  /** Ends QEMU, as a machine that is switched off. */
+  async close(): Promise<void> {
+    const ended = new Promise((resolve) => this.#child.once('close', resolve));
+    if (this.#child.exitCode === null && this.#child.signalCode === null) {
+      this.#child.kill('SIGTERM');
+      await ended;
+    }
+    this.#connection.close();
+    rmSync(this.#folder, { recursive: true, force: true });
+  }
+}
+
+const firstSlot = 4;
+
+function machineArguments(path: string, options: QtestMachineOptions): string[] {
+  const { memoryMiB = 128, sharedMemory = true, sockets } = options;
+  const backend = sharedMemory
+    ? `memory-backend-memfd,id=ram,size=${memoryMiB}M,share=on`
+    : `memory-backend-ram,id=ram,size=${memoryMiB}M`;
+  return [
+    ...['-nodefaults', '-no-user-config', '-display', 'none', '-accel', 'qtest', '-qtest', `unix:${path}`],
+    // Else every command is logged to a pipe that nobody reads while the test waits for its answer.
+    ...['-qtest-log', '/dev/null'],
+    ...['-machine', 'q35,memory-backend=ram,sata=off,smbus=off', '-m', `${memoryMiB}M`, '-object', backend],
+    ...sockets.flatMap((socket, index) => [
+      '-device',
+      JSON.stringify({
+        driver: 'vfio-user-pci',
+        socket: { type: 'unix', path: socket },
+        addr: (firstSlot + index).toString(16),
+      }),
+    ]),
+  ];
+}
