@@ -27,7 +27,7 @@ await runDaemon<Options>({
     checkDistinct(drives);
     return (host) =>
       new Controller(host, {
-        drives: openDrives(drives, { native, log: host.log, instance }).map((backend, index) => ({
+        drives: openDrives(drives, { native, log: host.log, clock: host.clock, instance }).map((backend, index) => ({
           backend,
           lbaBytes: drives[index]!.lba ?? 512,
         })),

@@ -1,4 +1,4 @@
-import type { Log } from '@sidecard/core';
+import type { Clock, Log } from '@sidecard/core';
 import type { Native } from '@sidecard/native';
 
 /** What `--drive` says. */
@@ -33,6 +33,7 @@ export class DriveError extends Error {
 export interface DriveHost {
   readonly native: Native;
   readonly log: Log;
+  readonly clock: Clock;
   /** Seeds identities; /etc/machine-id unless given. */
   readonly machineId?: string;
   /** Tells drives without a path apart (`mem:`, `null:`), the same after a restart: the daemon's socket path. */

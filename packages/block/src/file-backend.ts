@@ -79,7 +79,7 @@ export class FileBackend implements BlockBackend {
       bounced: this.#bounced,
       ranges: new RangeOperations(image, this.#ring, this.#slots, this.#discards),
       flushes: this.#flushes,
-      errors: new ErrorLog(drive.path, host.log),
+      errors: new ErrorLog(drive.path, host.log, host.clock),
       writeThrough,
       finish: (slot, errno) => this.#finish(slot, errno),
     });

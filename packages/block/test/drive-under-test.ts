@@ -1,5 +1,6 @@
 import { HostBuffer, type Log, Segments } from '@sidecard/core';
 import type { Native } from '@sidecard/native';
+import { VirtualClock } from '@sidecard/testing';
 import { type BlockBackend, type BlockOperation, BlockRequest, type DriveHost, type RangeHold } from '../src/index.ts';
 
 export interface LogLine {
@@ -8,11 +9,11 @@ export interface LogLine {
 }
 
 /** What a drive wants of its process, and what it has logged. */
-export function testHost(native: Native): DriveHost & { readonly lines: LogLine[] } {
+export function testHost(native: Native): DriveHost & { readonly lines: LogLine[]; readonly clock: VirtualClock } {
   const lines: LogLine[] = [];
   const at = (level: string) => (_fields: object, message: string) => void lines.push({ level, message });
   const log: Log = { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') };
-  return { native, log, machineId: 'test machine', lines };
+  return { native, log, clock: new VirtualClock(), machineId: 'test machine', lines };
 }
 
 /** Memory for requests, as guest memory would be: a mapping that the native side knows. */

@@ -92,10 +92,35 @@ describe('transfers', () => {
     expect(await run(drive, 'flush')).toBe(0);
     expect(file()[0]).toBe(1);
     expect(host.lines.filter((line) => line.level === 'error').map((line) => line.message)).toEqual([
-      'write failed: ENOSPC: no space left on device (said once)',
+      'write failed: ENOSPC: no space left on device (said once while it lasts)',
     ]);
     native.control.intercept = null;
     expect(await run(drive, 'write', 0, memory.segments(0, 4096))).toBe(0);
+  });
+
+  test('one that comes again after a minute without is said again, with how often it had come', async () => {
+    const drive = fakeDrive();
+    const write = () => run(drive, 'write', 0, memory.segments(0, 512));
+    const said = () => host.lines.filter((line) => line.level === 'error').map((line) => line.message);
+    let error = EIO;
+    native.control.intercept = (request) => (op(request) === RequestOp.write ? -error : undefined);
+    for (let second = 0; second < 300; second += 59) {
+      expect(await write()).toBe(EIO);
+      host.clock.advance(59_000);
+    }
+    expect(said()).toEqual(['write failed: EIO: i/o error (said once while it lasts)']);
+    error = ENOSPC;
+    expect(await write()).toBe(ENOSPC);
+    expect(said().length).toBe(2);
+    host.clock.advance(1000);
+    error = EIO;
+    expect(await write()).toBe(EIO);
+    expect(said().at(-1)).toBe(
+      'write failed: EIO: i/o error (said once while it lasts; it came 6 times the last time)',
+    );
+    host.clock.advance(60_000);
+    expect(await write()).toBe(EIO);
+    expect(said().at(-1)).toBe('write failed: EIO: i/o error (said once while it lasts; it came once the last time)');
   });
 
   test('requests that end out of order end once each', async () => {
