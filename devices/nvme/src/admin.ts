@@ -1,7 +1,7 @@
 import type { Command } from './command.ts';
-import { AdminOpcode, Feature } from './commands.ts';
+import { AdminOpcode } from './commands.ts';
 import type { Controller } from './controller.ts';
-import { flushDrives } from './flush.ts';
+import { getFeatures, setFeatures } from './feature-commands.ts';
 import { identify } from './identify.ts';
 import { getLogPage } from './logs.ts';
 import { type OpcodeTable, opcodeTable } from './opcode.ts';
@@ -83,23 +83,6 @@ function abort(controller: Controller, command: Command): boolean {
   request.fail(Status.abortRequested);
   controller.processor.unpark(request);
   return true;
-}
-
-/** Set Features (5.27). A cache that is turned off is flushed before the answer. */
-function setFeatures(controller: Controller, command: Command): boolean {
-  if (command.step === 0) {
-    const status = controller.features.set(command);
-    if (status !== Status.success) return command.fail(status);
-    if ((command.sqe.cdw10 & 0xff) !== Feature.volatileWriteCache || !controller.features.writeThrough) return true;
-    command.step = 1;
-  }
-  return flushDrives(controller, command);
-}
-
-/** Get Features (5.15). */
-function getFeatures(controller: Controller, command: Command): boolean {
-  const status = controller.features.get(command);
-  return status === Status.success ? true : command.fail(status);
 }
 
 /** Asynchronous Event Request (5.2): ends with an event, and holds no completion entry until then. */

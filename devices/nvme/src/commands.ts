@@ -102,6 +102,9 @@ export const Feature = {
   interruptVector: 0x09,
   writeAtomicity: 0x0a,
   asyncEvents: 0x0b,
+  timestamp: 0x0e,
+  hostBehavior: 0x16,
+  hostIdentifier: 0x81,
 } as const;
 
 /** nsid that means every namespace. */

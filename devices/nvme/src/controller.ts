@@ -213,7 +213,9 @@ export class Controller implements PciDevice {
     }
     this.#stop();
     this.registers.reset();
-    if (kind === 'conventional') this.health.powerCycle();
+    if (kind !== 'conventional') return;
+    this.health.powerCycle();
+    this.features.timestamp.powerCycle();
   }
 
   /** CSTS.CFS: the driver is to reset the controller. Nothing more is fetched. */

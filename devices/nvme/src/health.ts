@@ -60,7 +60,7 @@ export class Health {
   get criticalWarning(): number {
     const { namespaces, features } = this.#controller;
     const readOnly = namespaces.list.every((namespace) => namespace.readOnly);
-    return (features.temperatureAlarm ? 1 << 1 : 0) | (this.#degraded ? 1 << 2 : 0) | (readOnly ? 1 << 3 : 0);
+    return (features.temperature.alarm ? 1 << 1 : 0) | (this.#degraded ? 1 << 2 : 0) | (readOnly ? 1 << 3 : 0);
   }
 
   get #degraded(): boolean {
@@ -70,7 +70,7 @@ export class Health {
   /** Thresholds, or which warnings are events, have changed: those that there are, are told. */
   warn(): void {
     const { events, features } = this.#controller;
-    if (features.temperatureAlarm) events.health(HealthEvent.temperature);
+    if (features.temperature.alarm) events.health(HealthEvent.temperature);
     if (this.#degraded) events.health(HealthEvent.reliability);
   }
 

@@ -47,6 +47,8 @@ export const IdentifyController = struct(4096, {
   psd0mp: le16(2048),
 });
 
+/** OAES: notices of namespaces that have changed. The bits are those of asynchronous event configuration (feature 0Bh). */
+export const announcedNotices = 1 << 8;
 /** OACS (figure 275): the bit of each optional admin command. */
 export const Oacs: { readonly [opcode: number]: number } = {
   [AdminOpcode.formatNvm]: 1 << 1,
@@ -62,8 +64,11 @@ export const Oncs: { readonly [opcode: number]: number } = {
   [IoOpcode.verify]: 1 << 7,
   [IoOpcode.copy]: 1 << 8,
 };
-/** ONCS: the Save and Select fields of features. */
+/** ONCS: the Save and Select fields of features, and the Timestamp feature. */
 export const saveAndSelect = 1 << 4;
+export const timestamp = 1 << 6;
+/** CTRATT: host identifiers of 128 bits. */
+export const longHostIdentifier = 1 << 0;
 /** LPA: the effects log, offsets in logs, and the supported log pages with what comes with them. */
 export const Lpa = { commandEffects: 1 << 1, extendedData: 1 << 2, supportedLogPages: 1 << 5 } as const;
 

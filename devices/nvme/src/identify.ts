@@ -2,19 +2,21 @@ import type { HostBuffer } from '@sidecard/core';
 import type { Command } from './command.ts';
 import { AdminOpcode, allNamespaces, Cns } from './commands.ts';
 import type { Controller } from './controller.ts';
-import { criticalKelvin, warningKelvin } from './features.ts';
 import {
+  announcedNotices,
   deallocatedReadsZeroes,
   IdentifyController,
   IdentifyNamespace,
   IndependentNamespace,
   Lpa,
+  longHostIdentifier,
   NamespaceIdentifier,
   namespaceReady,
   Oacs,
   Oncs,
   optimalPerformance,
   saveAndSelect,
+  timestamp,
   writeProtected,
   writeZeroesDeallocates,
 } from './identify-records.ts';
@@ -32,6 +34,7 @@ import type { Namespace } from './namespace.ts';
 import type { OpcodeTable } from './opcode.ts';
 import { specificationVersion } from './registers.ts';
 import { type Failure, Status } from './status.ts';
+import { criticalKelvin, warningKelvin } from './temperature.ts';
 import { send } from './transfer.ts';
 
 /** Command set identifier of the NVM command set (NVMe Base 2.0, figure 274), the only one here. */
@@ -109,6 +112,8 @@ function fillController(controller: Controller, page: HostBuffer): void {
   record.ver = specificationVersion;
   record.rtd3r = readyTimeout * 500_000;
   record.rtd3e = shutdownTimeoutUs;
+  record.oaes = announcedNotices;
+  record.ctratt = longHostIdentifier;
   record.cntrltype = 1; // I/O controller
   record.oacs = announced(controller.opcodes.admin, Oacs);
   if (!controller.offersShadowDoorbells) record.oacs &= ~Oacs[AdminOpcode.doorbellBufferConfig]!;
@@ -123,7 +128,7 @@ function fillController(controller: Controller, page: HostBuffer): void {
   record.cqes = 0x44;
   record.maxcmd = maxQueueEntries;
   record.nn = controller.namespaces.limit;
-  record.oncs = announced(controller.opcodes.io, Oncs) | saveAndSelect;
+  record.oncs = announced(controller.opcodes.io, Oncs) | saveAndSelect | timestamp;
   record.vwc = (controller.hasVolatileCache ? 1 : 0) | (0b11 << 1); // Flush takes nsid FFFFFFFFh
   page.bytes.set(Buffer.from(controller.who.subnqn), IdentifyController.fields.subnqn.offset);
   record.psd0mp = 2500;

@@ -1,11 +1,11 @@
 import type { HostBuffer } from '@sidecard/core';
 import type { Command } from './command.ts';
-import { allNamespaces, Feature, LogPage } from './commands.ts';
+import { allNamespaces, LogPage } from './commands.ts';
 import type { Controller } from './controller.ts';
-import { temperatureKelvin } from './features.ts';
 import { errorLogEntries } from './limits.ts';
 import type { OpcodeTable } from './opcode.ts';
 import { Status } from './status.ts';
+import { temperatureKelvin } from './temperature.ts';
 import { send } from './transfer.ts';
 
 interface Log {
@@ -105,7 +105,7 @@ function fillFirmware(controller: Controller, page: HostBuffer): void {
   page.bytes.set(Buffer.from(controller.firmwareRevision.padEnd(8)), 8);
 }
 
-/** 05h (5.16.1.6). I/O commands report no scope, which they may: Linux warns of effects that it does not expect there. */
+/** 05h (5.16.1.6). */
 function fillEffects(controller: Controller, page: HostBuffer): void {
   const fill = (table: OpcodeTable, offset: number, scope: number) => {
     table.forEach((opcode, code) => {
@@ -113,14 +113,14 @@ function fillEffects(controller: Controller, page: HostBuffer): void {
     });
   };
   fill(controller.opcodes.admin, 0, controllerScope);
-  fill(controller.opcodes.io, 1024, 0);
+  fill(controller.opcodes.io, 1024, namespaceScope);
   if (!controller.offersShadowDoorbells) page.view.setUint32(4 * 0x7c, 0, true);
 }
 
 /** 12h (5.16.1.17). */
 function fillFeatures(controller: Controller, page: HostBuffer): void {
   for (const id of controller.features.ids) {
-    const scope = id === Feature.errorRecovery ? namespaceScope : controllerScope;
+    const scope = controller.features.find(id)!.ofNamespace ? namespaceScope : controllerScope;
     page.view.setUint32(4 * id, supported | scope, true);
   }
 }

@@ -14,7 +14,7 @@ describe.each(ways)('Identify, %s memory', (way) => {
       version: 0x0002_0000,
       // Doorbell buffers only while the guest's memory is mapped.
       oacs: way === 'mapped' ? 1 << 8 : 0,
-      oncs: 0b11101,
+      oncs: 0b101_1101,
       namespaces: 16,
       volatileWriteCache: true,
     });

@@ -1,2 +1,0 @@
-export * from './idio16-driver.ts';
-export * from './registers.ts';
