@@ -16,7 +16,7 @@ export function compare(controller: Controller, command: Command): boolean {
     if (fetched === 'fault') return command.fail(Status.dataTransferError);
     drive.begin('toGuest');
     command.holdsDrive = true;
-    if (!drive.addBitBucket(data.lengthBytes)) return command.fail(Status.internalError);
+    if (!drive.addBuffer(data.lengthBytes)) return command.fail(Status.internalError);
     command.step = Step.atDrive;
     command.request.segments = drive.segments;
     if (!start(command, command.namespace!, 'read', data.lengthBytes, false)) return false;

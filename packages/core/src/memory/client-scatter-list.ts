@@ -3,7 +3,7 @@ import { READABLE, WRITABLE } from './dma-table.ts';
 import type { DmaDirection, DmaResult, DmaTask, ScatterList } from './guest-memory.ts';
 import type { Place } from './place.ts';
 import { Segments } from './segments.ts';
-import { MAX_RUN_BYTES, type Staging } from './staging.ts';
+import { MAX_RUN_BYTES, pageRest, SINK_BYTES, type Staging } from './staging.ts';
 import { Transfer } from './transfer.ts';
 import type { Transfers } from './transfers.ts';
 
@@ -30,6 +30,7 @@ export class ClientScatterList implements ScatterList {
   readonly #runs: Float64Array;
   readonly #runBytes: Float64Array;
   #runCount = 0;
+  #holdsSink = false;
 
   constructor(parts: ScatterListParts, maxSegments: number) {
     this.#parts = parts;
@@ -66,20 +67,27 @@ export class ClientScatterList implements ScatterList {
         at += count;
         left -= count;
       } else {
-        const run = Math.min(count, MAX_RUN_BYTES);
-        if (!this.#stage(run, at)) return false;
-        at += run;
-        left -= run;
+        if (!this.#stage(count, at)) return false;
+        at += count;
+        left -= count;
       }
     }
     return true;
   }
 
-  addBitBucket(lengthBytes: number): boolean {
-    for (let left = lengthBytes; left > 0; ) {
-      const count = Math.min(left, MAX_RUN_BYTES);
-      if (!this.#stage(count, -1)) return false;
-      left -= count;
+  addBuffer(lengthBytes: number): boolean {
+    return this.#stage(lengthBytes, -1);
+  }
+
+  addSink(lengthBytes: number): boolean {
+    const { staging } = this.#parts;
+    if (!this.#holdsSink && !staging.holdSink()) return false;
+    this.#holdsSink = true;
+    const run = staging.sink;
+    const memory = staging.memory(run);
+    for (let left = lengthBytes; left > 0; left -= SINK_BYTES) {
+      const count = Math.min(left, SINK_BYTES);
+      if (!this.segments.add(memory, staging.handle(run), staging.offset(run), count)) return false;
     }
     return true;
   }
@@ -97,8 +105,10 @@ export class ClientScatterList implements ScatterList {
     transfers.abandon(this.#staged);
     for (let i = 0; i < this.#rowCount; i++) space.unpin(this.#rows[i]!);
     for (let i = 0; i < this.#runCount; i++) staging.give(this.#runs[i]!, this.#runBytes[i]!);
+    if (this.#holdsSink) staging.letGoOfSink();
     this.#rowCount = 0;
     this.#runCount = 0;
+    this.#holdsSink = false;
     this.#staged.clear();
     this.segments.clear();
   }
@@ -123,16 +133,39 @@ export class ClientScatterList implements ScatterList {
     return true;
   }
 
-  /** Makes room for a piece of guest memory, or with iova -1 for one that nobody has. */
+  /**
+   * Makes room for a piece of guest memory, or with iova -1 for one that nobody has. It begins where the last one ended: pieces of any length are
+   * one here, which takes no page for each, and which a drive that wants whole pages takes as it is.
+   */
   #stage(lengthBytes: number, iova: number): boolean {
-    const staging = this.#parts.staging;
+    for (let done = 0; done < lengthBytes; ) {
+      const last = this.#runCount - 1;
+      const rest = last < 0 ? 0 : pageRest(this.#runBytes[last]!);
+      const count = Math.min(lengthBytes - done, rest > 0 ? rest : MAX_RUN_BYTES);
+      if (rest === 0 && !this.#take(count)) return false;
+      const run = rest > 0 ? last : this.#runCount - 1;
+      const begin = rest > 0 ? this.#runBytes[run]! : 0;
+      if (rest > 0) this.#runBytes[run] = begin + count;
+      if (!this.#place(run, begin, count, iova < 0 ? -1 : iova + done)) return false;
+      done += count;
+    }
+    return true;
+  }
+
+  #take(lengthBytes: number): boolean {
     if (this.#runCount === this.#runs.length) return false;
-    const run = staging.take(lengthBytes);
+    const run = this.#parts.staging.take(lengthBytes);
     if (run < 0) return false;
     this.#runs[this.#runCount] = run;
     this.#runBytes[this.#runCount++] = lengthBytes;
+    return true;
+  }
+
+  #place(index: number, begin: number, lengthBytes: number, iova: number): boolean {
+    const { staging } = this.#parts;
+    const run = this.#runs[index]!;
     const memory = staging.memory(run);
-    const offset = staging.offset(run);
+    const offset = staging.offset(run) + begin;
     // Whatever was in it before is not the guest's to see.
     memory.bytes.fill(0, offset, offset + lengthBytes);
     if (!this.segments.add(memory, staging.handle(run), offset, lengthBytes)) return false;

@@ -62,8 +62,10 @@ export interface ScatterList {
    * than maxSegments), or the memory for data on its way in messages is used up. What was added stays pinned (an unmap waits for it) until `release`.
    */
   add(iova: number, lengthBytes: number): boolean;
-  /** Adds memory of this process whose contents are dropped (an SGL bit bucket); reads as zeroes. */
-  addBitBucket(lengthBytes: number): boolean;
+  /** Adds memory of this process, for this list alone; zeroes at first. False as for `add`. */
+  addBuffer(lengthBytes: number): boolean;
+  /** Adds room for bytes that nobody wants (an SGL bit bucket): lists share it, so it takes next to no memory and is for `toGuest` only. */
+  addSink(lengthBytes: number): boolean;
   /** Sum of what was added, bytes. */
   readonly lengthBytes: number;
   /** Where a backend reads and writes it. */

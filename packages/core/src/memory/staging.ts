@@ -14,6 +14,13 @@ interface Arena {
 
 /** The longest run. */
 export const MAX_RUN_BYTES = ARENA_BYTES;
+/** Room for bytes that nobody wants, at a time. */
+export const SINK_BYTES = 1024 * 1024;
+
+/** What a run of `lengthBytes` leaves of its last page. */
+export function pageRest(lengthBytes: number): number {
+  return Math.ceil(lengthBytes / PAGE) * PAGE - lengthBytes;
+}
 
 /**
  * Memory for data on its way to or from guest memory that is not mapped: runs of pages, in arenas that the native side knows, so that
@@ -27,6 +34,9 @@ export class Staging {
   #arena = 0;
   #page = 0;
   usedBytes = 0;
+  /** The run where all put what nobody wants, while somebody holds it; -1: there is none. */
+  sink = -1;
+  #sinkHolders = 0;
   /** Nobody will need what is free. */
   #retired = false;
 
@@ -58,6 +68,20 @@ export class Staging {
     this.#arenas[Math.floor(run / ARENA_PAGES)]!.used.fill(0, first, first + pages);
     this.usedBytes -= pages * PAGE;
     if (this.#retired) this.#shrink();
+  }
+
+  /** False when there is no memory for it. */
+  holdSink(): boolean {
+    if (this.#sinkHolders === 0) this.sink = this.take(SINK_BYTES);
+    if (this.sink < 0) return false;
+    this.#sinkHolders++;
+    return true;
+  }
+
+  letGoOfSink(): void {
+    if (--this.#sinkHolders > 0) return;
+    this.give(this.sink, SINK_BYTES);
+    this.sink = -1;
   }
 
   /** The client that needed it has gone: what is free goes back to the system now, and the rest when it is free. */

@@ -199,18 +199,60 @@ describe('lists of memory behind messages', () => {
     list.release();
   });
 
-  test('a bit bucket reads as zeroes, and what goes into it is gone', () => {
-    list.begin('toDevice');
-    list.addBitBucket(5000);
-    expect(contents(list.segments)).toEqual(new Array(5000).fill(0));
-    expect(Step.run((self) => list.fetch(self)).result).toBe('done');
-    fill(list.segments, pattern(5000).bytes);
-    list.release();
-    list.begin('toDevice');
-    list.addBitBucket(5000);
-    expect(contents(list.segments)).toEqual(new Array(5000).fill(0));
-    list.release();
+  test('a buffer is zeroes at first, and nobody is sent what is in it', () => {
+    for (let round = 0; round < 2; round++) {
+      list.begin('toGuest');
+      expect(list.addBuffer(5000)).toBe(true);
+      expect(contents(list.segments)).toEqual(new Array(5000).fill(0));
+      fill(list.segments, pattern(5000).bytes);
+      expect(Step.run((self) => list.flush(self)).result).toBe('done');
+      list.release();
+    }
     expect(client.sent.length).toBe(0);
+  });
+
+  test('what nobody wants takes memory once, however many lists have it', () => {
+    const native = guest.native as FakeNative;
+    const before = native.mappings;
+    const others = Array.from({ length: 20 }, () => guest.memory.scatterList(4));
+    for (const one of others) {
+      one.begin('toGuest');
+      expect(one.add(BASE, 100)).toBe(true);
+      // 2.5 MiB: three times the room that they share.
+      expect(one.addSink(2.5 * 2 ** 20)).toBe(true);
+      expect(one.lengthBytes).toBe(100 + 2.5 * 2 ** 20);
+      fill(one.segments, pattern(one.lengthBytes).bytes);
+    }
+    expect(native.mappings).toBe(before + 1);
+    const task = Step.run((self) => others[0]!.flush(self));
+    client.answerAll();
+    guest.memory.poll();
+    expect(task.result).toBe('done');
+    expect(client.sent).toHaveLength(1);
+    expect(client.ram.subarray(0, 100)).toEqual(pattern(100).bytes);
+    for (const one of others) one.release();
+    guest.memory.disconnect();
+    expect(native.mappings).toBeLessThan(before + 1);
+  });
+
+  test('pieces of any length are one here, and take no page each', () => {
+    list.begin('toDevice');
+    client.ram.set(pattern(40 * PAGE).bytes);
+    const expected: number[] = [];
+    let total = 0;
+    for (let i = 0; i < 38; i++) {
+      const [at, length] = [i * PAGE + i, 1 + ((i * 1337) % 3000)];
+      expect(list.add(BASE + at, length)).toBe(true);
+      expected.push(...client.ram.subarray(at, at + length));
+      total += length;
+    }
+    expect(list.segments.count).toBe(1);
+    expect(list.segments.length[0]).toBe(total);
+    const task = Step.run((self) => list.fetch(self));
+    for (; task.result === 'pending'; guest.memory.poll()) client.answerAll();
+    expect(task.result).toBe('done');
+    expect(contents(list.segments)).toEqual(expected);
+    list.release();
   });
 
   test('staging is bounded, and comes back', () => {
