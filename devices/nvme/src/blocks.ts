@@ -4,8 +4,8 @@ import type { Command } from './command.ts';
 import type { Controller } from './controller.ts';
 import { maxTransferBytes } from './limits.ts';
 import type { Namespace } from './namespace.ts';
-import { type Failure, Field, mistake, Status } from './status.ts';
-import { beginData, walkData, walkPending } from './transfer.ts';
+import { type Failure, Field, mistake, Status, walkPending } from './status.ts';
+import { beginData, walkData } from './transfer.ts';
 
 // What the commands on logical blocks share (NVM Command Set 1.0, 3.2).
 

@@ -11,6 +11,7 @@ import type { CompletionEntry, SubmissionEntry } from './commands.ts';
 import { maxSegments } from './limits.ts';
 import type { Namespace } from './namespace.ts';
 import { PrpWalk } from './prp.ts';
+import { SglWalk } from './sgl.ts';
 import { doNotRetry, type Failure, locationOf, mayRetry, statusOf } from './status.ts';
 import type { SubmissionQueue } from './submission-queue.ts';
 
@@ -69,6 +70,7 @@ export class Command extends DmaTask {
   /** The guest's side of its data. */
   readonly data: ScatterList;
   readonly prp = new PrpWalk();
+  readonly sgl = new SglWalk();
   readonly request: DriveRequest;
   readonly #runner: CommandRunner;
   queue: SubmissionQueue;
@@ -156,6 +158,10 @@ export class Command extends DmaTask {
   }
   get cid(): number {
     return this.words[0]! >>> 16;
+  }
+  /** PSDT (NVMe Base 2.0, 3.3.3.1): its data is described by an SGL. Where the metadata would be makes no difference, there is none. */
+  get usesSgl(): boolean {
+    return (this.words[0]! & 0xc000) !== 0;
   }
   get nsid(): number {
     return this.words[1]! >>> 0;

@@ -33,6 +33,7 @@ import {
 import type { Namespace } from './namespace.ts';
 import type { OpcodeTable } from './opcode.ts';
 import { specificationVersion } from './registers.ts';
+import { sglSupport } from './sgl.ts';
 import { type Failure, Status } from './status.ts';
 import { criticalKelvin, warningKelvin } from './temperature.ts';
 import { send } from './transfer.ts';
@@ -130,6 +131,7 @@ function fillController(controller: Controller, page: HostBuffer): void {
   record.nn = controller.namespaces.limit;
   record.oncs = announced(controller.opcodes.io, Oncs) | saveAndSelect | timestamp;
   record.vwc = (controller.hasVolatileCache ? 1 : 0) | (0b11 << 1); // Flush takes nsid FFFFFFFFh
+  record.sgls = sglSupport;
   page.bytes.set(Buffer.from(controller.who.subnqn), IdentifyController.fields.subnqn.offset);
   record.psd0mp = 2500;
 }

@@ -13,8 +13,14 @@ export const mpsMax = 4;
 /** Most data of one command, as 2 to the power of `mdts` times the smallest memory page: 1 MiB. */
 export const mdts = 8;
 export const maxTransferBytes = 4096 << mdts;
-/** Pieces of the largest transfer: one more page than it fills, when it begins inside a page. */
-export const maxSegments = (1 << mdts) + 1;
+/** Pages of the largest transfer: one more than it fills, when it begins inside a page. */
+export const maxPages = (1 << mdts) + 1;
+/** Data blocks and bit buckets of one SGL at most, where they are of any length (Linux makes up to 128 of them, SPDK 250); a longer SGL fails. */
+export const sglPieces = 512;
+/** Descriptors of one SGL at most, of every kind: a chain that leads round and round has an end. */
+export const sglDescriptors = 4 * sglPieces;
+/** Pieces of a transfer, however it is described. */
+export const maxSegments = sglPieces + 1;
 
 /** Namespaces that there can be (NN), or as many as drives are given. SeaBIOS identifies every one of them. */
 export const namespaceLimit = 16;

@@ -11,10 +11,12 @@ import type { SubmissionQueue } from './submission-queue.ts';
 
 /** Commands of one queue in a row, before the others and the reactor have their turn (round robin, NVMe Base 2.0, 3.4.4). */
 const burst = 32;
-/** Fields of dword 0 that no command here may use: FUSE, and PSDT, since there are neither fused commands nor SGLs. */
-const unsupportedFields = 0xc300;
+/** Fields of dword 0: FUSE, since there are no fused commands, and PSDT. */
+const fuse = 0x0300;
+const psdt = 0xc000;
 const unknownOpcode = mistake(Status.invalidOpcode, Field.opcode);
-const wrongFlags = mistake(Status.invalidField, Field.flags);
+const wrongFuse = mistake(Status.invalidField, Field.flags);
+const wrongPsdt = mistake(Status.invalidField, Field.flags, 6);
 
 /**
  * Fetches commands, runs them, and posts their completions. What is counted and listed here, and in the queues' objects, a successor counts again
@@ -176,7 +178,8 @@ export class Processor implements CommandRunner {
   #execute(command: Command): boolean {
     const opcode = (command.queue.id === 0 ? adminOpcodes : ioOpcodes)[command.opcode]!;
     if (opcode === null) command.fail(unknownOpcode);
-    else if ((command.words[0]! & unsupportedFields) !== 0) command.fail(wrongFlags);
+    else if ((command.words[0]! & fuse) !== 0) command.fail(wrongFuse);
+    else if ((command.words[0]! & psdt) !== 0 && !allowsPsdt(command)) command.fail(wrongPsdt);
     else if (!opcode.run(this.#controller, command)) return false;
     if (command.status !== Status.success) this.#controller.errors.completed(command);
     command.phase = Phase.completed;
@@ -233,4 +236,9 @@ export class Processor implements CommandRunner {
       this.#controller.wake();
     }
   }
+}
+
+/** SGLs are for I/O commands (NVMe over PCIe Transport 1.0, 2.2); 11b is reserved. */
+function allowsPsdt(command: Command): boolean {
+  return command.queue.id !== 0 && (command.words[0]! & psdt) !== psdt;
 }

@@ -1,9 +1,6 @@
 import { type DmaTask, type GuestMemory, HostBuffer, type ScatterList } from '@sidecard/core';
-import { maxSegments } from './limits.ts';
-import { type Failure, Field, mistake, Status } from './status.ts';
-
-/** The walk waits for guest memory. No failure is negative. */
-export const walkPending: Failure = -1;
+import { maxPages } from './limits.ts';
+import { type Failure, Field, mistake, Status, walkPending } from './status.ts';
 
 const wrongPrp1 = mistake(Status.invalidPrpOffset, Field.prp1);
 const wrongPrp2 = mistake(Status.invalidPrpOffset, Field.prp2);
@@ -43,7 +40,7 @@ export class PrpWalk {
 
   /** Walks the list, to be called until it answers something else than pending. */
   walk(task: DmaTask, memory: GuestMemory, scatter: ScatterList, pageBytes: number): Failure {
-    this.#list ??= HostBuffer.alloc(maxSegments * 8);
+    this.#list ??= HostBuffer.alloc(maxPages * 8);
     const words = this.#list.words;
     while (this.#remaining > 0) {
       const wanted = Math.ceil(this.#remaining / pageBytes);

@@ -81,6 +81,9 @@ export function mayRetry(status: StatusCode): boolean {
  */
 export type Failure = number;
 
+/** Of the walks that find a command's data: guest memory is waited for. No failure is negative. */
+export const walkPending: Failure = -1;
+
 /** A mistake in the field that begins at `byte` of the submission queue entry, and there at `bit` (Parameter Error Location, NVMe Base 2.0, figure 206). */
 export function mistake(status: StatusCode, byte: number, bit = 0): Failure {
   return status | ((((bit << 8) | byte) + 1) << 16);
@@ -106,6 +109,8 @@ export const Field = {
   cdw3: 12,
   mptr: 16,
   prp1: 24,
+  /** SGL1, in place of the PRP entries. */
+  sgl1: 24,
   prp2: 32,
   cdw10: 40,
   cdw11: 44,

@@ -2,10 +2,7 @@ import type { DmaDirection, HostBuffer, Segments } from '@sidecard/core';
 import type { Command } from './command.ts';
 import type { Controller } from './controller.ts';
 import { maxTransferBytes } from './limits.ts';
-import { walkPending } from './prp.ts';
-import { type Failure, Status } from './status.ts';
-
-export { walkPending };
+import { type Failure, Status, walkPending } from './status.ts';
 
 /** Begins the command's data: all of it is found, or `walkData` is to go on (`walkPending`). */
 export function beginData(
@@ -16,12 +13,15 @@ export function beginData(
 ): Failure {
   command.data.begin(direction);
   command.holdsData = true;
+  if (command.usesSgl) return command.sgl.begin(command.data, command.words, direction, lengthBytes);
   return command.prp.begin(command.data, command.prp1, command.prp2, lengthBytes, controller.pageBytes);
 }
 
 /** Goes on finding it, until it answers something else than pending. */
 export function walkData(controller: Controller, command: Command): Failure {
-  return command.prp.walk(command, controller.host.memory, command.data, controller.pageBytes);
+  const { memory } = controller.host;
+  if (command.usesSgl) return command.sgl.walk(command, memory, command.data);
+  return command.prp.walk(command, memory, command.data, controller.pageBytes);
 }
 
 /** Steps of `send` and `receive`; a handler's own steps begin at `transferred`. */

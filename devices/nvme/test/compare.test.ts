@@ -1,12 +1,13 @@
 import { describe, expect, test } from 'vitest';
 import { pattern, started, ways } from './machine.ts';
+import { placements } from './placements.ts';
 
 describe.each(ways)('Compare, %s memory', (way) => {
   test.each([512, 4096, 100 * 512])('%i bytes that are equal, and that are not', async (sizeBytes) => {
     const { driver, queue, drive } = await started(way);
     const data = pattern(sizeBytes);
     drive.bytes.set(data, 512);
-    for (const placement of [{}, { scattered: true, pageOffset: 512 }]) {
+    for (const placement of placements) {
       const options = { blockBytes: 512, ...placement };
       await driver.compare(queue, 1, 1, data, options);
       for (const at of [0, sizeBytes / 2, sizeBytes - 1]) {

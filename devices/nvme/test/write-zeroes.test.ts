@@ -2,6 +2,7 @@ import { blockCommand, NvmOpcode } from '@sidecard/testing';
 import { describe, expect, test } from 'vitest';
 import { Status } from '../src/status.ts';
 import { pattern, started, ways } from './machine.ts';
+import { sglPlacements } from './placements.ts';
 import { TestDrive } from './test-drive.ts';
 
 describe.each(ways)('Write Zeroes and Dataset Management, %s memory', (way) => {
@@ -29,11 +30,11 @@ describe.each(ways)('Write Zeroes and Dataset Management, %s memory', (way) => {
     expect((await driver.submit(queue, beyond)).status).toBe(Status.lbaOutOfRange);
   });
 
-  test('Deallocate, range by range', async () => {
+  test.each([{}, ...sglPlacements])('Deallocate, range by range, %o', async (placement) => {
     const { driver, queue, drive } = await started(way);
     drive.bytes.fill(1);
     const ranges = Array.from({ length: 256 }, (_, index) => ({ lba: index * 8, blocks: index % 4 }));
-    await driver.deallocate(queue, 1, ranges);
+    await driver.deallocate(queue, 1, ranges, placement);
     for (const { lba, blocks } of ranges) {
       const begin = lba * 512;
       expect(drive.bytes.subarray(begin, begin + blocks * 512).every((byte) => byte === 0)).toBe(true);

@@ -11,6 +11,8 @@ export interface NvmeCommand {
   readonly mptr?: number;
   readonly prp1?: number;
   readonly prp2?: number;
+  /** All 16 bytes of the data pointer (SGL1), instead of the PRP entries. */
+  readonly dptr?: Uint8Array;
   readonly cdw10?: number;
   readonly cdw11?: number;
   readonly cdw12?: number;
@@ -36,6 +38,7 @@ export function encodeCommand(command: NvmeCommand, cid: number): Uint8Array {
   put64(16, command.mptr);
   put64(24, command.prp1);
   put64(32, command.prp2);
+  if (command.dptr !== undefined) bytes.set(command.dptr, 24);
   put(40, command.cdw10);
   put(44, command.cdw11);
   put(48, command.cdw12);

@@ -5,9 +5,9 @@ import type { InterruptVector } from '../pci/interrupt-vector.ts';
 import type { InterruptMode } from '../pci/port.ts';
 import { until } from '../until.ts';
 import { AdminOpcode, type NvmeCommand, type NvmeCompletion, NvmeError, NvmOpcode } from './command.ts';
+import { type DataOptions, dataBuffer, pointed } from './data-buffer.ts';
 import { type Doorbells, ShadowDoorbells, TrappedDoorbells } from './doorbells.ts';
 import { type ControllerIdentity, type NamespaceIdentity, parseController, parseNamespace } from './identity.ts';
-import { type PrpOptions, PrpPages } from './prp.ts';
 import { QueuePair } from './queue-pair.ts';
 import { NvmeRegisters } from './registers.ts';
 
@@ -184,7 +184,12 @@ export class NvmeDriver {
   }
 
   /** Dataset Management, deallocate: ranges of logical blocks. */
-  async deallocate(queue: QueuePair, nsid: number, ranges: readonly { lba: number; blocks: number }[]): Promise<void> {
+  async deallocate(
+    queue: QueuePair,
+    nsid: number,
+    ranges: readonly { lba: number; blocks: number }[],
+    options?: DataOptions,
+  ): Promise<void> {
     const data = new Uint8Array(ranges.length * 16);
     const view = new DataView(data.buffer);
     for (const [i, { lba, blocks }] of ranges.entries()) {
@@ -192,7 +197,7 @@ export class NvmeDriver {
       view.setBigUint64(i * 16 + 8, BigInt(lba), true);
     }
     const command = { opcode: NvmOpcode.datasetManagement, nsid, cdw10: ranges.length - 1, cdw11: 4 };
-    await this.transferOut(queue, command, data);
+    await this.transferOut(queue, command, data, options);
   }
 
   /** A command that gives data. @throws NvmeError */
@@ -200,21 +205,21 @@ export class NvmeDriver {
     queue: QueuePair,
     command: NvmeCommand,
     sizeBytes: number,
-    options?: PrpOptions,
+    options?: DataOptions,
   ): Promise<Uint8Array> {
-    const pages = new PrpPages(this.ram, sizeBytes, options);
-    await this.command(queue, { prp1: pages.prp1, prp2: pages.prp2, ...command });
-    const data = pages.load();
-    pages.free();
+    const buffer = dataBuffer(this.ram, sizeBytes, 'in', options);
+    await this.command(queue, pointed(command, buffer));
+    const data = buffer.load();
+    buffer.free();
     return data;
   }
 
   /** A command that takes data. @throws NvmeError */
-  async transferOut(queue: QueuePair, command: NvmeCommand, data: Uint8Array, options?: PrpOptions): Promise<void> {
-    const pages = new PrpPages(this.ram, data.length, options);
-    pages.store(data);
-    await this.command(queue, { prp1: pages.prp1, prp2: pages.prp2, ...command });
-    pages.free();
+  async transferOut(queue: QueuePair, command: NvmeCommand, data: Uint8Array, options?: DataOptions): Promise<void> {
+    const buffer = dataBuffer(this.ram, data.length, 'out', options);
+    buffer.store(data);
+    await this.command(queue, pointed(command, buffer));
+    buffer.free();
   }
 
   #adminQueue(): QueuePair {
@@ -229,7 +234,7 @@ export class NvmeDriver {
   }
 }
 
-export interface IoOptions extends PrpOptions {
+export interface IoOptions extends DataOptions {
   /** Of the namespace, bytes. */
   readonly blockBytes: number;
   readonly fua?: boolean;

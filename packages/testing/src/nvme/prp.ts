@@ -1,15 +1,7 @@
 import type { Ram } from '../guest-ram.ts';
+import type { DataBuffer } from './data-buffer.ts';
 
 const PAGE_BYTES = 4096;
-
-/** Data of a command in guest memory, with the pointers to it. */
-export interface PrpBuffer {
-  readonly iova: number;
-  readonly sizeBytes: number;
-  readonly prp1: number;
-  readonly prp2: number;
-  free(): void;
-}
 
 /** Where data begins inside its first page, and how it is described. */
 export interface PrpOptions {
@@ -22,7 +14,7 @@ export interface PrpOptions {
 }
 
 /** Guest pages for `sizeBytes` and the PRP entries and lists that describe them (NVMe Base 2.0, 4.1.1). */
-export class PrpPages implements PrpBuffer {
+export class PrpPages implements DataBuffer {
   readonly sizeBytes: number;
   readonly prp1: number;
   readonly prp2: number;
@@ -47,6 +39,10 @@ export class PrpPages implements PrpBuffer {
 
   get iova(): number {
     return this.prp1;
+  }
+
+  get pointer() {
+    return { prp1: this.prp1, prp2: this.prp2 };
   }
 
   store(bytes: Uint8Array): void {
