@@ -99,3 +99,12 @@ export async function until(guest: Guest, condition: string, seconds = 20): Prom
     timeoutMs: (seconds + 30) * 1000,
   });
 }
+
+/** Of the kernel's warnings those that could be about the device; the rest is what QEMU's machine has it say at boot. */
+const concerning = /nvme|pcieport|block|I\/O|buffer|hung|timeout|WARNING|BUG|Oops|call trace|EXT4|XFS|BTRFS/i;
+
+/** The guest's kernel's warnings, and worse, that could be about the device, but for those that a test expects. */
+export async function complaints(guest: Guest, expected: readonly RegExp[] = []): Promise<string[]> {
+  const lines = (await guest.check('dmesg --level=emerg,alert,crit,err,warn')).split('\n');
+  return lines.filter((line) => concerning.test(line) && !expected.some((known) => known.test(line)));
+}

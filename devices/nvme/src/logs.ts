@@ -105,7 +105,7 @@ function fillFirmware(controller: Controller, page: HostBuffer): void {
   page.bytes.set(Buffer.from(controller.firmwareRevision.padEnd(8)), 8);
 }
 
-/** 05h (5.16.1.6). */
+/** 05h (5.16.1.6). I/O commands report no scope, which they may: Linux warns of effects that it does not expect there. */
 function fillEffects(controller: Controller, page: HostBuffer): void {
   const fill = (table: OpcodeTable, offset: number, scope: number) => {
     table.forEach((opcode, code) => {
@@ -113,7 +113,7 @@ function fillEffects(controller: Controller, page: HostBuffer): void {
     });
   };
   fill(controller.opcodes.admin, 0, controllerScope);
-  fill(controller.opcodes.io, 1024, namespaceScope);
+  fill(controller.opcodes.io, 1024, 0);
   if (!controller.offersShadowDoorbells) page.view.setUint32(4 * 0x7c, 0, true);
 }
 

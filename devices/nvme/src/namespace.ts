@@ -1,5 +1,6 @@
 import type { BlockBackend, BlockRequest } from '@sidecard/block';
 import type { ColumnArrays } from '@sidecard/core';
+import { DriveNotes } from './drive-notes.ts';
 import { type NamespaceIdentity, namespaceIdentity } from './identity.ts';
 import { type Failure, Status } from './status.ts';
 
@@ -10,6 +11,8 @@ export interface NamespaceOptions {
   readonly lbaBytes: 512 | 4096;
   /** Made by Namespace Management, and so to be deleted by it; drives of the command line are not. */
   readonly deletable?: boolean;
+  /** What is kept of it; beside the image unless given. */
+  readonly notes?: DriveNotes;
   /** Derived from the drive unless given. */
   readonly identity?: NamespaceIdentity;
 }
@@ -32,6 +35,7 @@ export class Namespace {
   readonly lbaShift: number;
   readonly identity: NamespaceIdentity;
   readonly deletable: boolean;
+  readonly notes: DriveNotes;
   readonly #rows: NamespaceRows;
   /** Why commands for it fail at present (it is being formatted), or 0. */
   unavailable: Failure = Status.success;
@@ -54,6 +58,7 @@ export class Namespace {
     this.lbaShift = Math.log2(options.lbaBytes);
     this.identity = options.identity ?? namespaceIdentity(identitySeed);
     this.deletable = options.deletable ?? false;
+    this.notes = options.notes ?? DriveNotes.beside(options.backend);
     this.#rows = rows;
   }
 

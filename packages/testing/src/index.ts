@@ -3,6 +3,7 @@ export * from './dma-service.ts';
 export * from './driver.ts';
 export * from './errno.ts';
 export * from './guest-ram.ts';
+export * from './idio16/index.ts';
 export * from './in-process.ts';
 export * from './message.ts';
 export * from './message-stream.ts';

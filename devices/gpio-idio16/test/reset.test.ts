@@ -1,0 +1,86 @@
+import { StateArena } from '@sidecard/core';
+import { FakeNative } from '@sidecard/native';
+import { InProcessServer, VfioUserClient } from '@sidecard/testing';
+import { expect, test } from 'vitest';
+import { Idio16 } from '../src/index.ts';
+import { machine } from './machine.ts';
+
+test('a machine reset opens the outputs, switches everything off, forgets what was latched, and leaves the inputs to the world', () => {
+  const { card, driver, client } = machine();
+  driver.outputs = 0x1234;
+  driver.activateFilters();
+  driver.enableInterrupts();
+  card.setTerminals(0x0001);
+  driver.deactivateFilters();
+  expect(card.interruptLevel()).toBe(true);
+  client.reset();
+  expect([card.outputs, driver.outputs, driver.inputs]).toEqual([0, 0, 0x0001]);
+  expect([driver.registers.status.value, driver.registers.filtersLow, card.interruptLevel()]).toEqual([0, 0, false]);
+  card.setTerminals(0x0002);
+  expect(driver.registers.status.value).toBe(0);
+});
+
+test('a reset ends the wait of a filtered input: it is seen, without an interrupt', () => {
+  const { card, driver, client, server } = machine();
+  driver.activateFilters();
+  card.setTerminals(0x0001);
+  client.reset();
+  server.clock.advance(10);
+  expect([driver.inputs, driver.registers.status.value]).toEqual([0x0001, 0]);
+});
+
+test('a reset tells the world of the outputs that it opened, by the wire of loopback too', () => {
+  const { card, driver, client } = machine({ loopback: true });
+  driver.outputs = 0x00f0;
+  const seen: number[][] = [];
+  card.watch((outputs, inputs) => seen.push([outputs, inputs]));
+  client.reset();
+  expect(seen).toEqual([
+    [0x00f0, 0],
+    [0, 0x00f0],
+  ]);
+  expect(driver.inputs).toBe(0);
+});
+
+test('a client that goes leaves the card as it is, and the next one finds it so', () => {
+  const { card, driver, client, server } = machine();
+  driver.outputs = 0xffff;
+  driver.enableInterrupts();
+  client.close();
+  server.settle();
+  card.setTerminals(0x0001);
+  const next = new VfioUserClient(server.connect()!);
+  next.version();
+  expect([...next.regionRead(2, 0, 2)]).toEqual([0xff, 0x01]);
+  expect([...next.regionRead(2, 4, 3)]).toEqual([0xff, 0, 5]);
+});
+
+test('there is no Function Level Reset: the card is conventional PCI', () => {
+  expect(machine().handle.capabilities).toEqual([]);
+});
+
+test('what a successor process finds: lines, latch, switches, and an input whose filter begins anew', () => {
+  const arena = StateArena.alloc();
+  const { card, driver } = machine({ arena });
+  driver.outputs = 0x4321;
+  driver.enableInterrupts();
+  card.setTerminals(0x0100);
+  driver.registers.filtersLow = 0x01;
+  card.setTerminals(0x0101);
+
+  const { card: next, server } = successor(new StateArena(arena.buffer));
+  expect([next.outputs, next.inputs, next.terminals]).toEqual([0x4321, 0x0100, 0x0101]);
+  expect([next.state.interruptsOn, next.interruptLevel()]).toEqual([1, true]);
+  server.clock.advance(5);
+  expect(next.inputs).toBe(0x0101);
+});
+
+/** Another process's card on the same state; nobody probes it. */
+function successor(arena: StateArena) {
+  let card: Idio16 | null = null;
+  const server = new InProcessServer({ native: new FakeNative(), arena }, (host) => {
+    card = new Idio16(host);
+    return card;
+  });
+  return { card: card! as Idio16, server };
+}

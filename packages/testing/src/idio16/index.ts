@@ -1,0 +1,2 @@
+export * from './idio16-driver.ts';
+export * from './registers.ts';
