@@ -10,6 +10,8 @@ export interface Notes {
   readonly lbaBytes?: 512 | 4096 | undefined;
   /** A Format NVM under way, and the block size that it is to: an intent, which a start that finds it fulfils. */
   readonly formatting?: 512 | 4096 | undefined;
+  /** What Write Uncorrectable has marked: begin and end of each range, bytes. */
+  readonly uncorrectable?: readonly (readonly [number, number])[] | undefined;
 }
 
 /** The notes of one namespace: a small file beside its image, replaced whole and durably; where nothing lasts beside it they are gone with the process. */
@@ -66,5 +68,11 @@ export function wrongNote(content: Notes): keyof Notes | null {
     const value = content[name];
     if (value !== undefined && value !== 512 && value !== 4096) return name;
   }
-  return null;
+  const { uncorrectable = [] } = content;
+  return Array.isArray(uncorrectable) && uncorrectable.every(isRange) ? null : 'uncorrectable';
+}
+
+function isRange(range: unknown): boolean {
+  if (!Array.isArray(range) || range.length !== 2 || !range.every(Number.isSafeInteger)) return false;
+  return range[0] >= 0 && range[0] < range[1];
 }

@@ -25,6 +25,9 @@ export const maxSegments = sglPieces + 1;
 /** Namespaces that there can be (NN), or as many as drives are given. SeaBIOS identifies every one of them. */
 export const namespaceLimit = 16;
 
+/** Ranges that Write Uncorrectable has marked at most, of all namespaces together. */
+export const uncorrectableRanges = 1024;
+
 /** Doorbells are next to each other (CAP.DSTRD 0): 2 words a queue. */
 export const doorbellsOffset = 0x1000;
 export const doorbellPageBytes = 0x1000;

@@ -3,6 +3,7 @@ import type { ColumnArrays } from '@sidecard/core';
 import { DriveNotes } from './drive-notes.ts';
 import { type NamespaceIdentity, namespaceIdentity } from './identity.ts';
 import { type Failure, Status } from './status.ts';
+import { UncorrectableBlocks, type UncorrectableRows } from './uncorrectable-blocks.ts';
 
 /** A drive and how it is shown. */
 export interface NamespaceOptions {
@@ -36,6 +37,8 @@ export class Namespace {
   readonly identity: NamespaceIdentity;
   readonly deletable: boolean;
   readonly notes: DriveNotes;
+  /** What Write Uncorrectable has marked. */
+  readonly uncorrectable: UncorrectableBlocks;
   readonly #rows: NamespaceRows;
   /** Why commands for it fail at present (it is being formatted), or 0. */
   unavailable: Failure = Status.success;
@@ -46,8 +49,8 @@ export class Namespace {
   /** Requests are with the backend that it has not been told to start. */
   #held = false;
 
-  /** @throws Error, one line, when the drive is smaller than a block. */
-  constructor(nsid: number, options: NamespaceOptions, rows: NamespaceRows) {
+  /** @throws Error, one line, when the drive is smaller than a block, or what is beside it are no notes. */
+  constructor(nsid: number, options: NamespaceOptions, rows: NamespaceRows, marks: UncorrectableRows) {
     const { geometry, description, identitySeed } = options.backend;
     if (geometry.sizeBytes < options.lbaBytes) {
       throw new Error(`${description}: ${geometry.sizeBytes} bytes are less than one block of ${options.lbaBytes}`);
@@ -60,6 +63,7 @@ export class Namespace {
     this.deletable = options.deletable ?? false;
     this.notes = options.notes ?? DriveNotes.beside(options.backend);
     this.#rows = rows;
+    this.uncorrectable = new UncorrectableBlocks(nsid, marks, this.notes);
   }
 
   /** Size, logical blocks. What is left over at the end of the drive is not shown. */

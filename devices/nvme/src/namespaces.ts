@@ -1,8 +1,9 @@
 import type { BlockBackend } from '@sidecard/block';
 import type { Host } from '@sidecard/core';
-import { namespaceLimit } from './limits.ts';
+import { namespaceLimit, uncorrectableRanges } from './limits.ts';
 import { Namespace, type NamespaceOptions, type NamespaceRows, namespaceColumns } from './namespace.ts';
 import { type Failure, Field, mistake, Status } from './status.ts';
+import { type UncorrectableRows, uncorrectableColumns } from './uncorrectable-blocks.ts';
 
 /** The namespaces of the subsystem, which are all this controller's to attach (NVMe Base 2.0, 3.2.1). */
 export class Namespaces {
@@ -14,6 +15,7 @@ export class Namespaces {
   readonly activeList: Namespace[] = [];
   readonly #host: Host;
   readonly #rows: NamespaceRows;
+  readonly #marks: UncorrectableRows;
   /** By nsid. */
   readonly #allocated: (Namespace | null)[];
   readonly #active: (Namespace | null)[];
@@ -24,6 +26,7 @@ export class Namespaces {
     this.#host = host;
     this.limit = Math.max(namespaceLimit, drives.length);
     this.#rows = host.state.table('nvme/namespace', namespaceColumns, this.limit + 1);
+    this.#marks = host.state.table('nvme/uncorrectable', uncorrectableColumns, uncorrectableRanges);
     this.#allocated = new Array<Namespace | null>(this.limit + 1).fill(null);
     this.#active = new Array<Namespace | null>(this.limit + 1).fill(null);
     for (const [index, drive] of drives.entries()) {
@@ -58,7 +61,7 @@ export class Namespaces {
 
   /** Allocates a namespace, not attached (unless a predecessor had it so). @throws Error as the constructor. */
   add(nsid: number, options: NamespaceOptions): Namespace {
-    const namespace = new Namespace(nsid, options, this.#rows);
+    const namespace = new Namespace(nsid, options, this.#rows, this.#marks);
     this.#allocated[nsid] = namespace;
     this.#rows.allocated[nsid] = 1;
     this.#unpoll.set(namespace.backend, this.#host.poll(namespace.backend));
