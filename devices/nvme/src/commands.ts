@@ -107,6 +107,8 @@ export const Feature = {
   hostIdentifier: 0x81,
 } as const;
 
+/** Command set identifier of the NVM command set (NVMe Base 2.0, figure 274), the only one here. */
+export const nvmCommandSet = 0;
 /** nsid that means every namespace. */
 export const allNamespaces = 0xffff_ffff;
 

@@ -189,6 +189,7 @@ export class Controller implements PciDevice {
     this.queues.clear();
     this.features.reset();
     this.interrupts.update();
+    this.health.busy.stop();
   }
 
   /** The last request of before a reset has ended. */
@@ -209,6 +210,7 @@ export class Controller implements PciDevice {
     if (kind === 'disconnect') {
       this.running = false;
       this.processor.disown();
+      this.health.busy.stop();
       return;
     }
     this.#stop();
@@ -240,6 +242,7 @@ export class Controller implements PciDevice {
   async quiesce(): Promise<void> {
     this.#quiescing = true;
     this.running = false;
+    this.health.busy.stop();
     if (this.inFlight > 0) {
       await new Promise<void>((resolve) => {
         this.turns.whenIdle = resolve;

@@ -35,6 +35,9 @@ export class ErrorRecovery extends Feature {
     else this.#values[command.nsid] = cdw11 & 0xffff;
     return Status.success;
   }
+  forget(nsid: number): void {
+    this.#values[nsid] = 0;
+  }
   reset(): void {
     this.#values.fill(0);
   }

@@ -29,6 +29,7 @@ export class Features {
   readonly cache: WordFeature;
   readonly vectors: InterruptVectors;
   readonly temperature: TemperatureThresholds;
+  readonly recovery: ErrorRecovery;
   readonly timestamp: Timestamp;
 
   constructor(controller: Controller) {
@@ -42,12 +43,13 @@ export class Features {
     this.cache = new WordFeature(value, FeatureId.volatileWriteCache, 1, 1);
     this.vectors = new InterruptVectors(state);
     this.temperature = new TemperatureThresholds(state);
+    this.recovery = new ErrorRecovery(state, controller.namespaces.limit);
     this.timestamp = new Timestamp(state, clock);
     this.#all = new Map<number, Feature>([
       [FeatureId.arbitration, this.arbitration],
       [FeatureId.powerManagement, new PowerManagement(value)],
       [FeatureId.temperatureThreshold, this.temperature],
-      [FeatureId.errorRecovery, new ErrorRecovery(state, controller.namespaces.limit)],
+      [FeatureId.errorRecovery, this.recovery],
       [FeatureId.volatileWriteCache, this.cache],
       [FeatureId.numberOfQueues, new NumberOfQueues(controller.queues)],
       [FeatureId.interruptCoalescing, this.coalescing],
@@ -74,6 +76,11 @@ export class Features {
   find(id: number): Feature | null {
     if (id === FeatureId.volatileWriteCache && !this.#controller.hasVolatileCache) return null;
     return this.#all.get(id) ?? null;
+  }
+
+  /** The namespace has been deleted: the next with its nsid begins anew. */
+  forgetNamespace(nsid: number): void {
+    this.recovery.forget(nsid);
   }
 
   /** The guest wants its writes durable when they complete. */

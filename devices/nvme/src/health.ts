@@ -1,3 +1,4 @@
+import { BusyTime } from './busy-time.ts';
 import type { Controller } from './controller.ts';
 import { HealthEvent } from './events.ts';
 import type { Namespace } from './namespace.ts';
@@ -21,10 +22,12 @@ const errno = { EPERM: 1, EACCES: 13, EFAULT: 14, ENOSPC: 28, EROFS: 30, EDQUOT:
 export class Health {
   readonly #controller: Controller;
   readonly rows;
+  readonly busy: BusyTime;
 
   constructor(controller: Controller) {
     const { state, clock } = controller.host;
     this.#controller = controller;
+    this.busy = new BusyTime(controller);
     this.rows = state.table('nvme/health', healthColumns, 1);
     if (this.rows.startedMs[0] === 0) {
       this.rows.startedMs[0] = clock.wallTime();
@@ -32,10 +35,22 @@ export class Health {
     }
   }
 
-  /** A read or compare of so many bytes has ended well. */
+  // What the NVM command set counts (NVM 1.0, 4.1.4.2): Read and Compare as reads, Verify as data that is read and no read command, Write as a write,
+  // Copy as a read command and as a write. Write Zeroes and Write Uncorrectable are neither.
+
+  /** A Read or Compare of so many bytes has ended well. */
   read(lengthBytes: number): void {
     this.rows.readCommands[0] = this.rows.readCommands[0]! + 1;
+    this.verified(lengthBytes);
+  }
+
+  verified(lengthBytes: number): void {
     this.rows.readBytes[0] = this.rows.readBytes[0]! + lengthBytes;
+  }
+
+  copied(lengthBytes: number): void {
+    this.rows.readCommands[0] = this.rows.readCommands[0]! + 1;
+    this.written(lengthBytes);
   }
 
   written(lengthBytes: number): void {
@@ -54,13 +69,11 @@ export class Health {
   }
 
   /**
-   * Critical warning (NVMe Base 2.0, figure 207): bit 1, a temperature threshold is passed; bit 2, reliability degraded, once a flush has failed; bit 3,
-   * all media read-only.
+   * Critical warning (NVMe Base 2.0, figure 207): bit 1, a temperature threshold is passed; bit 2, reliability degraded, once a flush has failed. Not bit
+   * 3, media that has become read-only: namespaces that are write protected since somebody wants them so are no sign of bad health.
    */
   get criticalWarning(): number {
-    const { namespaces, features } = this.#controller;
-    const readOnly = namespaces.list.every((namespace) => namespace.readOnly);
-    return (features.temperature.alarm ? 1 << 1 : 0) | (this.#degraded ? 1 << 2 : 0) | (readOnly ? 1 << 3 : 0);
+    return (this.#controller.features.temperature.alarm ? 1 << 1 : 0) | (this.#degraded ? 1 << 2 : 0);
   }
 
   get #degraded(): boolean {

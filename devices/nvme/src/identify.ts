@@ -1,6 +1,6 @@
 import type { HostBuffer } from '@sidecard/core';
 import type { Command } from './command.ts';
-import { AdminOpcode, allNamespaces, Cns } from './commands.ts';
+import { AdminOpcode, allNamespaces, Cns, nvmCommandSet } from './commands.ts';
 import type { Controller } from './controller.ts';
 import {
   announcedNotices,
@@ -37,9 +37,6 @@ import { sglSupport } from './sgl.ts';
 import { type Failure, Status } from './status.ts';
 import { criticalKelvin, warningKelvin } from './temperature.ts';
 import { send } from './transfer.ts';
-
-/** Command set identifier of the NVM command set (NVMe Base 2.0, figure 274), the only one here. */
-const nvmCommandSet = 0;
 
 /** Identify (NVMe Base 2.0, 5.17). */
 export function identify(controller: Controller, command: Command): boolean {

@@ -1,10 +1,10 @@
 import type { HostBuffer } from '@sidecard/core';
 import type { Command } from './command.ts';
-import { allNamespaces, LogPage } from './commands.ts';
+import { allNamespaces, LogPage, nvmCommandSet } from './commands.ts';
 import type { Controller } from './controller.ts';
-import { errorLogEntries } from './limits.ts';
+import { errorLogEntries, maxTransferBytes } from './limits.ts';
 import type { OpcodeTable } from './opcode.ts';
-import { Status } from './status.ts';
+import { type Failure, Field, mistake, Status } from './status.ts';
 import { temperatureKelvin } from './temperature.ts';
 import { send } from './transfer.ts';
 
@@ -33,20 +33,25 @@ const logs: { readonly [id: number]: Log } = {
   [LogPage.supportedManagement]: { sizeBytes: 4096, fill: () => {} },
 };
 
+/** OT in dword 14. */
+const indexOffset = 1 << 23;
+const noLog = mistake(Status.invalidLogPage, Field.cdw10);
+const notOfNamespace = mistake(Status.invalidField, Field.nsid);
+const tooLong = mistake(Status.invalidField, Field.cdw10 + 2);
+const wrongOffset = mistake(Status.invalidField, Field.cdw12);
+const noIndexOffset = mistake(Status.invalidField, Field.cdw14 + 2, 7);
+const otherCommandSet = mistake(Status.commandSetUnsupported, Field.cdw14 + 3);
+
 /** Get Log Page (NVMe Base 2.0, 5.16). */
 export function getLogPage(controller: Controller, command: Command): boolean {
-  const { cdw10, cdw11, cdw12, cdw13, cdw14 } = command.sqe;
+  const { cdw10, cdw11, cdw12, cdw13 } = command.sqe;
   const id = cdw10 & 0xff;
   const lengthBytes = ((cdw10 >>> 16) + (cdw11 & 0xffff) * 0x1_0000 + 1) * 4;
   if (command.step === 0) {
     const log = logs[id];
-    if (log === undefined) return command.fail(Status.invalidLogPage);
     const offset = cdw12 + cdw13 * 0x1_0000_0000;
-    if (offset % 4 !== 0 || offset > log.sizeBytes) return command.fail(Status.invalidField);
-    if ((cdw14 & (1 << 23)) !== 0) return command.fail(Status.invalidField); // offsets by index: none has them
-    if (id === LogPage.health && command.nsid !== 0 && command.nsid !== allNamespaces) {
-      return command.fail(Status.invalidField); // LPA bit 0 clear: not by namespace
-    }
+    const failure = check(command, log, offset, lengthBytes);
+    if (log === undefined || failure !== Status.success) return command.fail(failure);
     const { payload } = command;
     payload.bytes.fill(0);
     log.fill(controller, payload);
@@ -57,6 +62,17 @@ export function getLogPage(controller: Controller, command: Command): boolean {
   const retain = (cdw10 & (1 << 15)) !== 0;
   if (command.status === Status.success && !retain) controller.events.read(id);
   return true;
+}
+
+/** All logs here are of the controller, so none is by namespace (LPA bit 0 clear), and none has offsets by index. */
+function check(command: Command, log: Log | undefined, offset: number, lengthBytes: number): Failure {
+  const { cdw10, cdw14 } = command.sqe;
+  if (log === undefined) return noLog;
+  if (command.nsid !== 0 && command.nsid !== allNamespaces) return notOfNamespace;
+  if ((cdw14 & indexOffset) !== 0) return noIndexOffset;
+  if (offset % 4 !== 0 || offset > log.sizeBytes) return wrongOffset;
+  if ((cdw10 & 0xff) === LogPage.commandEffects && cdw14 >>> 24 !== nvmCommandSet) return otherCommandSet;
+  return lengthBytes > maxTransferBytes ? tooLong : Status.success;
 }
 
 /** 00h (5.16.1.1). */
@@ -73,7 +89,7 @@ function fillErrors(controller: Controller, page: HostBuffer): void {
   }
 }
 
-/** 02h (5.16.1.3). Controller busy time is not kept: zero. */
+/** 02h (5.16.1.3). */
 function fillHealth(controller: Controller, page: HostBuffer): void {
   const { view } = page;
   const { rows } = controller.health;
@@ -92,6 +108,7 @@ function fillHealth(controller: Controller, page: HostBuffer): void {
   count(48, units(rows.writtenBytes[0]!));
   count(64, rows.readCommands[0]!);
   count(80, rows.writeCommands[0]!);
+  count(96, controller.health.busy.minutes);
   count(112, rows.powerCycles[0]!);
   count(128, Math.floor((controller.host.clock.wallTime() - rows.startedMs[0]!) / 3_600_000));
   count(144, rows.unsafeShutdowns[0]!);

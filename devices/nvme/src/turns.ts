@@ -85,7 +85,10 @@ export class Turns implements PollSource {
     for (let index = 0; index < active.length && controller.running; index++) {
       const queue = active[index]!;
       const served = controller.processor.serve(queue);
-      if (served) worked = true;
+      if (served) {
+        worked = true;
+        if (queue.id !== 0) controller.health.busy.worked();
+      }
       if (queue.isEmpty) continue;
       // A burst has an end; what is left is for the next turn.
       if (served) this.#woken = true;
