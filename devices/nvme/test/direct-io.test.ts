@@ -2,6 +2,7 @@ import { afterEach, expect, test } from 'vitest';
 import { Attached } from './attached.ts';
 import { NvmeDaemon } from './daemon.ts';
 import { pattern } from './machine.ts';
+import { sglPlacements } from './placements.ts';
 
 const cleanUp: (() => unknown)[] = [];
 afterEach(async () => {
@@ -23,12 +24,21 @@ test.each([
   const { driver } = guest;
   const queue = guest.queues[1]!;
   for (const sizeBytes of [blockBytes, 3 * blockBytes, 64 * 1024, 1024 * 1024]) {
-    for (const pageOffset of [0, 4, 512, 2044]) {
-      const options = { blockBytes, pageOffset };
-      const data = pattern(sizeBytes, sizeBytes + pageOffset);
+    const placements = [{}, { pageOffset: 4 }, { pageOffset: 512 }, { pageOffset: 2044 }, ...sglPlacements];
+    for (const [seed, placement] of placements.entries()) {
+      const options = { blockBytes, ...placement };
+      const data = pattern(sizeBytes, sizeBytes + seed);
       await driver.write(queue, 1, 3, data, options);
       await driver.compare(queue, 1, 3, data, options);
       expect(Buffer.compare(await driver.read(queue, 1, 3, sizeBytes, options), data)).toBe(0);
+    }
+    // Bit buckets: what is read around them is in its place.
+    const data = await driver.read(queue, 1, 3, sizeBytes, { blockBytes });
+    for (const dropped of [512, 100, 5001]) {
+      const sgl = { parts: [700, { bitBucket: dropped }, 8192], scattered: true, segmentDescriptors: 100 };
+      const expected = data.slice();
+      for (let at = 700; at < sizeBytes; at += 8892 + dropped) expected.fill(0, at, at + dropped);
+      expect(Buffer.compare(await driver.read(queue, 1, 3, sizeBytes, { blockBytes, sgl }), expected)).toBe(0);
     }
   }
   expect(daemon.log).not.toMatch(/"level":[56]0/);
