@@ -3,7 +3,7 @@ import { READABLE, WRITABLE } from './dma-table.ts';
 import type { DmaDirection, DmaResult, DmaTask, ScatterList } from './guest-memory.ts';
 import type { Place } from './place.ts';
 import { Segments } from './segments.ts';
-import { MAX_RUN_BYTES, pageRest, SINK_BYTES, type Staging } from './staging.ts';
+import { MAX_RUN_BYTES, PAGE, pageRest, SINK_BYTES, type Staging } from './staging.ts';
 import { Transfer } from './transfer.ts';
 import type { Transfers } from './transfers.ts';
 
@@ -141,29 +141,35 @@ export class ClientScatterList implements ScatterList {
     for (let done = 0; done < lengthBytes; ) {
       const last = this.#runCount - 1;
       const rest = last < 0 ? 0 : pageRest(this.#runBytes[last]!);
-      const count = Math.min(lengthBytes - done, rest > 0 ? rest : MAX_RUN_BYTES);
-      if (rest === 0 && !this.#take(count)) return false;
-      const run = rest > 0 ? last : this.#runCount - 1;
-      const begin = rest > 0 ? this.#runBytes[run]! : 0;
-      if (rest > 0) this.#runBytes[run] = begin + count;
-      if (!this.#place(run, begin, count, iova < 0 ? -1 : iova + done)) return false;
+      const left = lengthBytes - done;
+      const count = rest > 0 ? Math.min(left, rest) : this.#take(Math.min(left, MAX_RUN_BYTES));
+      if (count === 0) return false;
+      const run = this.#runCount - 1;
+      const begin = this.#runBytes[run]!;
+      this.#runBytes[run] = begin + count;
+      if (!this.#place(this.#runs[run]!, begin, count, iova < 0 ? -1 : iova + done)) return false;
       done += count;
     }
     return true;
   }
 
-  #take(lengthBytes: number): boolean {
-    if (this.#runCount === this.#runs.length) return false;
-    const run = this.#parts.staging.take(lengthBytes);
-    if (run < 0) return false;
+  /** Begins a run for `lengthBytes`, or for less where the memory that is free is in crumbs: for how many; 0 when there is none. */
+  #take(lengthBytes: number): number {
+    if (this.#runCount === this.#runs.length) return 0;
+    let count = lengthBytes;
+    let run = this.#parts.staging.take(count);
+    while (run < 0 && count > PAGE) {
+      count = Math.ceil(count / 2);
+      run = this.#parts.staging.take(count);
+    }
+    if (run < 0) return 0;
     this.#runs[this.#runCount] = run;
-    this.#runBytes[this.#runCount++] = lengthBytes;
-    return true;
+    this.#runBytes[this.#runCount++] = 0;
+    return count;
   }
 
-  #place(index: number, begin: number, lengthBytes: number, iova: number): boolean {
+  #place(run: number, begin: number, lengthBytes: number, iova: number): boolean {
     const { staging } = this.#parts;
-    const run = this.#runs[index]!;
     const memory = staging.memory(run);
     const offset = staging.offset(run) + begin;
     // Whatever was in it before is not the guest's to see.

@@ -1,7 +1,7 @@
 import { HostBuffer } from '../bits/host-buffer.ts';
 import type { MemoryNative } from './memory-native.ts';
 
-const PAGE = 4096;
+export const PAGE = 4096;
 const ARENA_PAGES = 2048;
 const ARENA_BYTES = ARENA_PAGES * PAGE;
 

@@ -272,6 +272,23 @@ describe('lists of memory behind messages', () => {
     }
   });
 
+  test('staging in crumbs takes a large piece all the same', () => {
+    const lists = [guest.memory.scatterList(2048), guest.memory.scatterList(2048)];
+    for (const one of lists) one.begin('toGuest');
+    for (let page = 0; page < 4096; page++) expect(lists[page % 2]!.add(BASE, PAGE)).toBe(true);
+    lists[0]!.release();
+    // No two pages that are free touch now.
+    list.begin('toGuest');
+    expect(list.add(BASE, 30 * PAGE + 5)).toBe(true);
+    expect(list.lengthBytes).toBe(30 * PAGE + 5);
+    list.release();
+    lists[1]!.release();
+    list.begin('toGuest');
+    expect(list.add(BASE, 4 * 2 ** 20)).toBe(true);
+    expect(list.segments.count).toBe(1);
+    list.release();
+  });
+
   test('a client that goes takes its staging memory with it, also what is still in use', () => {
     const native = guest.native as FakeNative;
     const before = native.mappings;
