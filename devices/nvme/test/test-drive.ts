@@ -27,6 +27,7 @@ export class TestDrive implements BlockBackend {
   /** The errno of a request, or 0. */
   fail: (request: BlockRequest) => number = () => 0;
   closed = false;
+  failure: string | null = null;
   readonly #waiting: BlockRequest[] = [];
   readonly #locks = new RangeLocks(rangeSlots);
   readonly #holds = new RangeHolds(this.#locks, (slot) => this.#granted(slot));
@@ -104,6 +105,10 @@ export class TestDrive implements BlockBackend {
 
   beside(_suffix: string): DurableFile | null {
     return null;
+  }
+
+  clearFailure(): void {
+    this.failure = null;
   }
 
   close(): Promise<void> {

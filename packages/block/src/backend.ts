@@ -76,6 +76,10 @@ export interface BlockBackend extends PollSource {
   remeasure(): boolean;
   /** A small file beside the image, named as it with `suffix` after it; null where nothing lasts beside it (memory, devices, read-only drives). */
   beside(suffix: string): DurableFile | null;
+  /** Why flush and FUA fail, one line, or null. They go on failing until `clearFailure` (storage.md, Durability). */
+  readonly failure: string | null;
+  /** The operator has seen that acknowledged data may be lost. */
+  clearFailure(): void;
   /** Requests submitted and not done. */
   readonly inFlight: number;
   /** Waits for requests in flight, flushes unless read-only, closes. */

@@ -6,6 +6,9 @@ import type { FileRing } from './file-ring.ts';
 import type { FileSlots } from './file-slots.ts';
 import { gather, scatter } from './segment-bytes.ts';
 
+const BUFFERS = 16;
+const BUFFER_BYTES = 128 * 1024;
+
 /** How a step of a bounced access ended: the next is under way, the request is done, or the call failed. */
 export type BounceStep = 'continues' | 'done' | 'failed';
 
@@ -22,7 +25,7 @@ export class BouncedAccess {
   readonly #waiting: number[] = [];
 
   constructor(native: Native, ring: FileRing, slots: FileSlots, alignment: Alignment) {
-    this.#buffers = new BounceBuffers(native);
+    this.#buffers = new BounceBuffers(native, BUFFERS, BUFFER_BYTES);
     this.#ring = ring;
     this.#slots = slots;
     this.#alignment = alignment;

@@ -13,6 +13,7 @@ export const ENOSPC = 28;
 export const EROFS = 30;
 export const ENOSYS = 38;
 export const EOPNOTSUPP = 95;
+export const ETIMEDOUT = 110;
 export const EDQUOT = 122;
 
 /** `ENOSPC: no space left on device` */

@@ -1,6 +1,7 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Fallocate } from '@sidecard/native';
 import { Alignment } from './alignment.ts';
-import type { BlockBackend, BlockGeometry, BlockRequest, RangeHold } from './backend.ts';
+import { type BlockBackend, type BlockGeometry, BlockRequest, type RangeHold } from './backend.ts';
 import { BouncedAccess } from './bounced-access.ts';
 import type { DriveHost, DriveOptions } from './drive.ts';
 import { DurableFile } from './durable-file.ts';
@@ -20,6 +21,8 @@ const SLOTS = 256;
 /** Slots for requests under a hold: those that wait for its range may have all the others. */
 const HOLDERS_SLOTS = 16;
 const MAX_SEGMENTS = 128;
+/** While closing: turns of the event loop before it is slow enough to sleep. */
+const BUSY_TURNS = 1000;
 const PUNCH = Fallocate.punchHole | Fallocate.keepSize;
 
 export interface FileBackendOptions {
@@ -50,6 +53,8 @@ export class FileBackend implements BlockBackend {
   readonly #alignment: Alignment;
   readonly #bounced: BouncedAccess | null;
   readonly #discards: boolean;
+  /** It has been written to. */
+  #changed = false;
   readonly #steps: FileSteps;
   /** By suffix: one of each, since each does one replacement after the other. */
   readonly #beside = new Map<string, DurableFile>();
@@ -97,12 +102,10 @@ export class FileBackend implements BlockBackend {
     return this.#ring.ring.eventFd;
   }
 
-  /** Why flushes fail, or null. They go on failing until `clearFailure`. */
   get failure(): string | null {
     return this.#flushes.failure;
   }
 
-  /** The operator has seen that acknowledged data may be lost. */
   clearFailure(): void {
     this.#flushes.clear();
   }
@@ -176,18 +179,21 @@ export class FileBackend implements BlockBackend {
   }
 
   async close(): Promise<void> {
-    this.commit();
-    while (this.inFlight > 0) {
-      this.poll();
-      await new Promise((resolve) => setImmediate(resolve));
-    }
-    const { native } = this.#host;
-    const result = this.geometry.readOnly ? 0 : native.fdatasync(this.#image.fd);
+    // What was never written to closes at once.
+    if (this.inFlight > 0) await this.#drained();
+    // Not by fdatasync(2) itself: a drive that stalls would keep everything else of this process, too.
+    if (this.#changed && !this.submit(new LastFlush())) await this.#drained();
     this.#ring.close();
     this.#bounced?.close();
-    native.close(this.#image.fd);
-    if (result < 0) this.#flushes.failed(-result);
+    this.#host.native.close(this.#image.fd);
     if (this.failure !== null) throw new Error(`drive ${this.description}: ${this.failure}`);
+  }
+
+  async #drained(): Promise<void> {
+    this.commit();
+    for (let turns = 0; this.inFlight > 0; turns++) {
+      if (!this.poll()) await (turns < BUSY_TURNS ? new Promise((resolve) => setImmediate(resolve)) : sleep(1));
+    }
   }
 
   /** What is wrong with a request, 0 or an errno. */
@@ -218,6 +224,7 @@ export class FileBackend implements BlockBackend {
       this.#steps.proceed(slot);
       return;
     }
+    this.#changed = true;
     const alone = operation !== 'discard' && !this.#alignment.wholeBlocks(request);
     // Whoever reads, modifies and writes back blocks has all of them, not only its own bytes in them.
     const start = this.#alignment.floor(request.offset);
@@ -246,4 +253,10 @@ export class FileBackend implements BlockBackend {
     while (this.#waiting.count > 0 && slots.free > HOLDERS_SLOTS) this.#start(this.#waiting.shift());
     request.done();
   }
+}
+
+class LastFlush extends BlockRequest {
+  override readonly operation = 'flush';
+
+  done(): void {}
 }

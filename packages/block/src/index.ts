@@ -7,3 +7,4 @@ export { checkDistinct, openDrive, openDrives } from './open-drive.ts';
 export { RangeHolds } from './range-holds.ts';
 export { RangeLocks } from './range-locks.ts';
 export { formatSize, parseSize } from './size.ts';
+export { TimedBackend } from './timed-backend.ts';

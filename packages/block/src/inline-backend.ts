@@ -11,6 +11,7 @@ export abstract class InlineBackend implements BlockBackend {
   readonly geometry: BlockGeometry;
   readonly identitySeed: Uint8Array;
   readonly description: string;
+  readonly failure = null;
   inFlight = 0;
   /** Of holds alone: a request has its range for no longer than submit takes, and as a hold of its own where it has to wait. */
   readonly #holds = new RangeHolds(new RangeLocks(0), () => {});
@@ -58,6 +59,8 @@ export abstract class InlineBackend implements BlockBackend {
   beside(_suffix: string): DurableFile | null {
     return null;
   }
+
+  clearFailure(): void {}
 
   poll(): boolean {
     return false;

@@ -20,13 +20,13 @@ export class RangeHolds {
     this.#granted = granted;
   }
 
-  /** As BlockBackend.hold, of this range, which has that of the hold in it. */
-  take(hold: RangeHold, start: number, lengthBytes: number): boolean {
+  /** As BlockBackend.hold, of this range, which has that of the hold in it; not `exclusive`: it is shared with others that are not. */
+  take(hold: RangeHold, start: number, lengthBytes: number, exclusive = true): boolean {
     if (hold.slot >= 0) throw new Error('a range that is held is held again');
     this.count++;
     hold.slot = this.#free.pop() ?? this.#add();
     this.#holds[hold.slot - this.#first] = hold;
-    return this.#locks.take(hold.slot, start, lengthBytes, true);
+    return this.#locks.take(hold.slot, start, lengthBytes, exclusive);
   }
 
   give(hold: RangeHold): void {

@@ -1,0 +1,35 @@
+import type { Segments } from '@sidecard/core';
+import type { Native } from '@sidecard/native';
+import { EFAULT } from './errno.ts';
+
+/**
+ * Copies bytes from one list of pieces, from `fromSkip` on, to another, from `toSkip` on: 0, or EFAULT where memory is gone (a file that was cut
+ * behind its mapping reads as zeroes, which are nobody's data). Allocates nothing.
+ */
+export function copySegments(
+  native: Native,
+  from: Segments,
+  fromSkip: number,
+  to: Segments,
+  toSkip: number,
+  lengthBytes: number,
+): number {
+  const faults = native.faultCount[0]!;
+  let [i, inFrom, j, inTo] = [0, fromSkip, 0, toSkip];
+  for (let left = lengthBytes; left > 0; ) {
+    while (inFrom >= from.length[i]!) inFrom -= from.length[i++]!;
+    while (inTo >= to.length[j]!) inTo -= to.length[j++]!;
+    const count = Math.min(left, from.length[i]! - inFrom, to.length[j]! - inTo);
+    const [target, source] = [to.offset[j]! + inTo, from.offset[i]! + inFrom];
+    if (native.copy(to.handle[j]!, target, from.handle[i]!, source, count) < 0) return EFAULT;
+    inFrom += count;
+    inTo += count;
+    left -= count;
+  }
+  return native.faultCount[0]! === faults || !(faulted(native, from) || faulted(native, to)) ? 0 : EFAULT;
+}
+
+function faulted(native: Native, segments: Segments): boolean {
+  for (let i = 0; i < segments.count; i++) if (native.faulted(segments.handle[i]!) === 1) return true;
+  return false;
+}
