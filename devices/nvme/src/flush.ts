@@ -57,5 +57,6 @@ function startFlush(command: Command, namespace: Namespace): boolean {
 function endFlush(controller: Controller, command: Command, namespace: Namespace): true {
   const { error } = command.request;
   if (error !== 0) controller.health.flushFailed(namespace, error);
-  return namespace.flushFailed ? command.fail(Status.writeFault) : true;
+  if (namespace.flushFailed) return command.fail(Status.writeFault);
+  return error === 0 || command.fail(controller.health.driveError('flush', error));
 }

@@ -16,7 +16,7 @@ const healthColumns = {
 } as const;
 
 /** Linux's numbers, which backends answer with. */
-const errno = { EPERM: 1, EACCES: 13, EFAULT: 14, ENOSPC: 28, EROFS: 30, EDQUOT: 122 } as const;
+const errno = { EPERM: 1, EACCES: 13, EFAULT: 14, ENOSPC: 28, EROFS: 30, ETIMEDOUT: 110, EDQUOT: 122 } as const;
 
 /** What the SMART log counts, and what a drive's errors mean to the guest. */
 export class Health {
@@ -87,13 +87,18 @@ export class Health {
     if (this.#degraded) events.health(HealthEvent.reliability);
   }
 
-  /** A flush failed, and stays failed: what the kernel dropped cannot be asked for again. */
+  /** A flush failed, and stays failed: what the kernel dropped cannot be asked for again. One that the drive has not answered in time can. */
   flushFailed(namespace: Namespace, error: number): void {
-    if (namespace.flushFailed) return;
+    if (namespace.flushFailed || this.isStall(error)) return;
     namespace.flushFailed = true;
     // The drive itself has logged why.
     this.#controller.host.log.debug({ nsid: namespace.nsid, errno: error }, 'flushes fail from now on');
     this.#controller.events.health(HealthEvent.reliability);
+  }
+
+  /** The drive has not answered in time (on-stall=error), and nothing is said of its data. */
+  isStall(error: number): boolean {
+    return error === errno.ETIMEDOUT;
   }
 
   /**
@@ -112,6 +117,9 @@ export class Health {
       case errno.EFAULT:
         // A memory file that was cut: the guest's side failed, and the drive's media is well.
         return Status.dataTransferError;
+      case errno.ETIMEDOUT:
+        // A drive that has stalled (on-stall=error): it may be well again at the next try. (Command Interrupted would want Host Behavior Support's ACRE.)
+        return Status.namespaceNotReady;
       default:
         this.rows.mediaErrors[0] = this.rows.mediaErrors[0]! + 1;
         return operation === 'read' ? Status.unrecoveredRead : Status.writeFault;

@@ -46,8 +46,11 @@ export class Shutdown extends BlockRequest {
       namespace.enter();
       this.#namespace = namespace;
       this.busy = true;
-      if (namespace.submit(this)) this.#ended();
-      else namespace.commit();
+      if (!namespace.submit(this)) namespace.commit();
+      else if (!this.#ended()) {
+        this.#controller.wake();
+        return;
+      }
     }
   }
 
@@ -57,11 +60,16 @@ export class Shutdown extends BlockRequest {
     this.#controller.wake();
   }
 
-  #ended(): void {
+  /** False when the drive is to be asked again: complete is only what is durable. */
+  #ended(): boolean {
     this.busy = false;
     const namespace = this.#namespace!;
     this.#namespace = null;
-    if (this.error !== 0) this.#controller.health.flushFailed(namespace, this.error);
+    const { health } = this.#controller;
+    const again = health.isStall(this.error);
+    if (again) this.#nsid--;
+    else if (this.error !== 0) health.flushFailed(namespace, this.error);
     namespace.leave();
+    return !again;
   }
 }

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { pattern, started, ways } from './machine.ts';
 
-const errno = { EIO: 5, EFAULT: 14, ENOSPC: 28, EROFS: 30 } as const;
+const errno = { EIO: 5, EFAULT: 14, ENOSPC: 28, EROFS: 30, ETIMEDOUT: 110 } as const;
 
 describe.each(ways)('a drive with errors, %s memory', (way) => {
   test.each([
@@ -10,6 +10,9 @@ describe.each(ways)('a drive with errors, %s memory', (way) => {
     // The guest's memory, not the drive.
     ['read', errno.EFAULT, '0h/4h', false],
     ['write', errno.EFAULT, '0h/4h', false],
+    // A drive that has stalled, with on-stall=error: Namespace Not Ready, and it may be tried again.
+    ['read', errno.ETIMEDOUT, '0h/82h', false],
+    ['write', errno.ETIMEDOUT, '0h/82h', false],
     ['write', errno.ENOSPC, '0h/81h', true],
     ['write', errno.EROFS, '0h/20h', true],
   ] as const)('%s, errno %i: status %s', async (operation, error, status, doNotRetry) => {

@@ -36,6 +36,18 @@ describe.each(ways)('Flush, %s memory', (way) => {
     expect((await driver.submit(again, { opcode: NvmOpcode.flush, nsid: 1 })).status).toBe(Status.writeFault);
   });
 
+  test('that was not answered in time has not failed for good', async () => {
+    const { driver, queue, drive } = await started(way);
+    drive.fail = ({ operation }) => (operation === 'flush' ? 110 : 0);
+    for (const nsid of [1, 0xffff_ffff]) {
+      expect((await driver.submit(queue, { opcode: NvmOpcode.flush, nsid })).status).toBe(Status.namespaceNotReady);
+    }
+    drive.fail = () => 0;
+    await driver.flush(queue, 1);
+    await driver.write(queue, 1, 0, pattern(512), { blockBytes: 512, fua: true });
+    expect((await driver.logPage(2, 512))[0]).toBe(0);
+  });
+
   test('a cache that is turned off: flushed at once, and every write durable from then on', async () => {
     const { driver, queue, drive } = await started(way);
     expect(await driver.getFeature(6)).toBe(1);

@@ -109,6 +109,19 @@ describe.each(ways)('starting and stopping, %s memory', (way) => {
     expect(driver.registers.csts.value).toBe(1);
   });
 
+  test('shutdown asks a drive that has stalled again, until it is durable', async () => {
+    const { driver, drive, settle } = await started(way);
+    drive.fail = () => 110;
+    drive.slow = true;
+    driver.registers.cc.shn = 1;
+    settle();
+    expect(driver.registers.csts.shst).toBe(1);
+    expect(drive.seen.length).toBeGreaterThan(2);
+    drive.fail = () => 0;
+    settle();
+    expect(driver.registers.csts.shst).toBe(2);
+  });
+
   test('shutdown waits for commands in flight', async () => {
     const { driver, queue, drive, settle } = await started(way);
     drive.stalled = true;

@@ -3,11 +3,22 @@ import { parseSize } from './size.ts';
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 
-const KEYS = ['file', 'size', 'cache', 'readonly', 'discard', 'serial', 'lba'] as const;
+/** What is read, while it is read. */
+interface Reading extends Mutable<Omit<DriveOptions, 'stallMs'>> {
+  onStall: 'wait' | 'error';
+  afterMs: number;
+}
+
+const KEYS = ['file', 'size', 'cache', 'readonly', 'discard', 'serial', 'lba', 'on-stall', 'after'] as const;
 type Key = (typeof KEYS)[number];
 
 /** Largest file offset of Linux. Numbers in this code are exact to 2^53, a little less. */
 const MAX_SIZE_BYTES = 2 ** 53 - 4096;
+/** Linux waits 30 s for an NVMe command before it aborts and resets. */
+const DEFAULT_STALL_MS = 25_000;
+/** A drive that is merely busy has not stalled. */
+const MIN_STALL_MS = 100;
+const MAX_STALL_MS = 86_400_000;
 /** The address space of a process is 128 TiB. */
 const MAX_MEMORY_BYTES = 16 * 2 ** 40;
 
@@ -18,7 +29,7 @@ const MAX_MEMORY_BYTES = 16 * 2 ** 40;
 export function parseDrive(text: string): DriveOptions {
   if (text === '') throw usage(text, 'no file');
   const parts = split(text);
-  const options: Mutable<DriveOptions> = {
+  const options: Reading = {
     kind: 'file',
     path: '',
     sizeBytes: null,
@@ -27,9 +38,11 @@ export function parseDrive(text: string): DriveOptions {
     discard: 'unmap',
     serial: null,
     lba: null,
+    onStall: 'wait',
+    afterMs: DEFAULT_STALL_MS,
   };
   const special = /^(mem|null):(.*)$/.exec(parts[0]!);
-  const named = /^([a-z]+)(=|$)/.exec(parts[0]!);
+  const named = /^([a-z]+|on-stall)(=|$)/.exec(parts[0]!);
   if (special !== null) {
     options.kind = special[1] === 'mem' ? 'memory' : 'null';
     options.sizeBytes = sizeOf(special[2]!, text);
@@ -40,7 +53,9 @@ export function parseDrive(text: string): DriveOptions {
   const seen = new Set<string>();
   for (const part of special !== null || options.path !== '' ? parts.slice(1) : parts) apply(options, part, text, seen);
   check(options, text);
-  return options;
+  if (seen.has('after') && options.onStall !== 'error') throw usage(text, 'after= belongs to on-stall=error');
+  const { onStall, afterMs, ...drive } = options;
+  return { ...drive, stallMs: onStall === 'error' ? afterMs : null };
 }
 
 /** `readonly,file=x`: a word alone in front is an option only when the file is named after it. */
@@ -56,7 +71,7 @@ function split(text: string): string[] {
     .map((part) => part.replaceAll('\0', ','));
 }
 
-function apply(options: Mutable<DriveOptions>, part: string, text: string, seen: Set<string>): void {
+function apply(options: Reading, part: string, text: string, seen: Set<string>): void {
   const equals = part.indexOf('=');
   const key = equals < 0 ? part : part.slice(0, equals);
   const value = equals < 0 ? null : part.slice(equals + 1);
@@ -86,6 +101,12 @@ function apply(options: Mutable<DriveOptions>, part: string, text: string, seen:
     case 'lba':
       options.lba = oneOf(key, value, ['512', '4096'], text) === '512' ? 512 : 4096;
       break;
+    case 'on-stall':
+      options.onStall = oneOf(key, value, ['wait', 'error'], text);
+      break;
+    case 'after':
+      options.afterMs = timeOf(value, text);
+      break;
     case 'serial':
       if (!/^[\x21-\x7e](?:[\x20-\x7e]{0,18}[\x21-\x7e])?$/.test(value)) {
         throw usage(text, 'serial= is 1 to 20 printable ASCII characters');
@@ -95,7 +116,7 @@ function apply(options: Mutable<DriveOptions>, part: string, text: string, seen:
   }
 }
 
-function check(options: DriveOptions, text: string): void {
+function check(options: Reading, text: string): void {
   if (options.kind === 'file' && options.path === '') throw usage(text, 'no file');
   const { sizeBytes } = options;
   if (sizeBytes === null) return;
@@ -109,6 +130,15 @@ function sizeOf(value: string, text: string): number {
   if (bytes === null) throw usage(text, `'${value}' is no size (as 512M, 10G, 1T)`);
   if (bytes > MAX_SIZE_BYTES) throw usage(text, `${value} is more than 8 PiB`);
   return bytes;
+}
+
+/** Milliseconds of `25s`, `1.5s`, `1500ms`. */
+function timeOf(value: string, text: string): number {
+  const match = /^(\d+(?:\.\d+)?)(s|ms)$/.exec(value);
+  if (match === null) throw usage(text, `'${value}' is no time (as 25s, 1500ms)`);
+  const ms = Number(match[1]) * (match[2] === 's' ? 1000 : 1);
+  if (ms < MIN_STALL_MS || ms > MAX_STALL_MS) throw usage(text, 'after= is 100ms to 1 day (86400s)');
+  return ms;
 }
 
 function oneOf<T extends string>(key: Key, value: string, choices: readonly T[], text: string): T {

@@ -16,6 +16,8 @@ export interface DriveOptions {
   readonly serial: string | null;
   /** Logical block size that the device shows, bytes. Null: nobody has said, so it is 512 unless a guest has chosen another by formatting. */
   readonly lba: 512 | 4096 | null;
+  /** `on-stall=error`: how long a request may take before it fails, ms. Null: requests wait for the drive (storage.md, Stalls). */
+  readonly stallMs: number | null;
 }
 
 /** One line for the person at the command line. `usage` is a wrong `--drive` (exit code 2), `failure` a drive that can't be had (1). */

@@ -8,6 +8,7 @@ import { openImage } from './image-file.ts';
 import { MemoryBackend } from './memory-backend.ts';
 import { NullBackend } from './null-backend.ts';
 import { formatSize } from './size.ts';
+import { TimedBackend } from './timed-backend.ts';
 
 /**
  * Opens the drives of one device, all or none: when one cannot be had, files that were made for the others are gone again. Throws DriveError.
@@ -72,7 +73,8 @@ export function openDrive(options: DriveOptions, host: DriveHost): BlockBackend 
 function openFile(options: DriveOptions, host: DriveHost): BlockBackend {
   const image = openImage(options, host);
   try {
-    return new FileBackend({ drive: options, image, identitySeed: identitySeed(options, host) }, host);
+    const file = new FileBackend({ drive: options, image, identitySeed: identitySeed(options, host) }, host);
+    return options.stallMs === null ? file : new TimedBackend(file, options.stallMs, host);
   } catch (error) {
     host.native.close(image.fd);
     throw new DriveError('failure', `drive ${options.path}: ${error instanceof Error ? error.message : error}`);

@@ -10,6 +10,7 @@ const defaults = {
   discard: 'unmap',
   serial: null,
   lba: null,
+  stallMs: null,
 };
 
 test.each([
@@ -27,6 +28,12 @@ test.each([
   ['disk.img,cache=writethrough,discard=ignore', { path: 'disk.img', cache: 'writethrough', discard: 'ignore' }],
   ['disk.img,serial=ABC 12,lba=4096', { path: 'disk.img', serial: 'ABC 12', lba: 4096 }],
   ['disk.img,lba=512', { path: 'disk.img', lba: 512 }],
+  ['disk.img,on-stall=wait', { path: 'disk.img' }],
+  ['disk.img,on-stall=error', { path: 'disk.img', stallMs: 25_000 }],
+  ['disk.img,on-stall=error,after=10s', { path: 'disk.img', stallMs: 10_000 }],
+  ['after=1500ms,on-stall=error,file=disk.img', { path: 'disk.img', stallMs: 1500 }],
+  ['on-stall=error,after=0.5s,file=disk.img', { path: 'disk.img', stallMs: 500 }],
+  ['on-stall', { path: 'on-stall' }],
   ['mem:1G', { kind: 'memory', sizeBytes: 2 ** 30 }],
   ['null:1T,lba=4096', { kind: 'null', sizeBytes: 2 ** 40, lba: 4096 }],
 ])('%s', (text, options) => {
@@ -51,6 +58,16 @@ test.each([
   ['disk.img,serial=ä', '1 to 20 printable'],
   ['disk.img,readonly=perhaps', 'readonly= is on or off'],
   ['disk.img,size=1G,size=2G', 'size= is given twice'],
+  ['disk.img,on-stall=ignore', "on-stall= is wait or error, not 'ignore'"],
+  ['disk.img,on-stall', 'on-stall= needs a value'],
+  ['disk.img,after=10s', 'after= belongs to on-stall=error'],
+  ['disk.img,after=10s,on-stall=wait', 'after= belongs to on-stall=error'],
+  ['disk.img,on-stall=error,after=', 'after= needs a value'],
+  ['disk.img,on-stall=error,after=10', "'10' is no time (as 25s, 1500ms)"],
+  ['disk.img,on-stall=error,after=soon', "'soon' is no time"],
+  ['disk.img,on-stall=error,after=-1s', "'-1s' is no time"],
+  ['disk.img,on-stall=error,after=0s', 'after= is 100ms to 1 day'],
+  ['disk.img,on-stall=error,after=86401s', 'after= is 100ms to 1 day'],
   ['mem:1G,size=2G', 'the size is given twice'],
   ['mem:', "'' is no size"],
   ['null:1X', "'1X' is no size"],

@@ -43,6 +43,11 @@ const kinds: [string, () => BlockBackend][] = [
     'file, writethrough',
     () => openDrive(parseDrive(`${folder}/disk.img,size=1M,cache=writethrough`), testHost(native)),
   ],
+  ['file, on-stall=error', () => openDrive(parseDrive(`${folder}/disk.img,size=1M,on-stall=error`), testHost(native))],
+  [
+    'file, direct, on-stall=error',
+    () => openDrive(parseDrive(`${folder}/disk.img,size=1M,cache=none,on-stall=error`), testHost(native)),
+  ],
   ['file, direct', () => openDrive(parseDrive(`${folder}/disk.img,size=1M,cache=none`), testHost(native))],
 ];
 

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { FakeNative, loadNative } from '@sidecard/native';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { type BlockBackend, FileBackend, openDrive, parseDrive, RangeHold } from '../src/index.ts';
+import { type BlockBackend, FileBackend, openDrive, parseDrive, RangeHold, TimedBackend } from '../src/index.ts';
 import { DeviceMemory, ended, run, start, testHost } from './drive-under-test.ts';
 
 const SIZE = 1024 * 1024;
@@ -31,12 +31,14 @@ function hold(drive: BlockBackend, offset: number, lengthBytes: number): TestHol
 }
 
 describe.each([
-  ['buffered', 1],
-  ['O_DIRECT', 4096],
-])('a range that is held, %s', (_name, direct) => {
+  ['buffered', 1, false],
+  ['O_DIRECT', 4096, false],
+  ['buffered, on-stall=error', 1, true],
+  ['O_DIRECT, on-stall=error', 4096, true],
+])('a range that is held, %s', (_name, direct, timed) => {
   let native: FakeNative;
   let memory: DeviceMemory;
-  let drive: FileBackend;
+  let drive: BlockBackend;
   let fd: number;
 
   beforeEach(() => {
@@ -47,7 +49,9 @@ describe.each([
     const sizes = { sizeBytes: SIZE, blockBytes: 4096, directBytes: direct, directMemoryBytes: direct };
     const image = { fd, path: '/image', blockDevice: false, unitBytes: 512, ...sizes };
     const text = direct === 1 ? 'disk.img' : 'disk.img,cache=none';
-    drive = new FileBackend({ drive: parseDrive(text), image, identitySeed: new Uint8Array(32) }, testHost(native));
+    const host = testHost(native);
+    drive = new FileBackend({ drive: parseDrive(text), image, identitySeed: new Uint8Array(32) }, host);
+    if (timed) drive = new TimedBackend(drive, 1000, host);
   });
 
   const settle = () => {
@@ -218,6 +222,8 @@ describe.each([
 describe.each([
   ['file', 'disk.img,size=1M'],
   ['file, direct', 'disk.img,size=1M,cache=none'],
+  ['file, on-stall=error', 'disk.img,size=1M,on-stall=error'],
+  ['file, direct, on-stall=error', 'disk.img,size=1M,cache=none,on-stall=error'],
   ['memory', 'mem:1M'],
 ])('%s', (_name, text) => {
   const native = loadNative();
