@@ -81,6 +81,11 @@ switch (task) {
     build();
     handOver(node, ['tools/bench/dist/main.js', ...rest]);
     break;
+  case 'fuzz:nvme':
+    install();
+    build();
+    handOver(node, ['--conditions=@sidecard/source', 'devices/nvme/test/model/fuzz.ts', ...rest]);
+    break;
   case 'check':
     install();
     run('biome', ['check', '.']);
@@ -89,6 +94,6 @@ switch (task) {
     run('vitest', ['run', '--project', 'unit', ...rest]);
     break;
   default:
-    console.error('usage: node tools/bootstrap.mjs build|start|test|check|bench');
+    console.error('usage: node tools/bootstrap.mjs build|start|test|check|bench|fuzz:nvme');
     process.exit(2);
 }

@@ -1,0 +1,155 @@
+import { flushMayFail } from '../commands/flush.ts';
+import { planCompletionQueue, planSubmissionQueue } from '../commands/queues.ts';
+import { PAGE } from '../guest-pages.ts';
+import type { Model } from '../model.ts';
+import type { Pending } from '../pending.ts';
+import type { Real } from '../real.ts';
+import { CompletionRing, SubmissionRing } from '../rings.ts';
+import { must } from '../violation.ts';
+import { Action } from './action.ts';
+import { drain } from './time.ts';
+
+/** Enables the controller (NVMe Base 2.0, 3.5.1) and creates I/O queues. */
+export class Start extends Action {
+  readonly #adminEntries: number;
+  readonly #queues: readonly { readonly entries: number; readonly shared: boolean }[];
+
+  constructor(adminEntries: number, queues: readonly { readonly entries: number; readonly shared: boolean }[]) {
+    super();
+    this.#adminEntries = adminEntries;
+    this.#queues = queues;
+  }
+
+  override check(model: Readonly<Model>): boolean {
+    return model.state === 'disabled';
+  }
+
+  act(model: Model, real: Real): void {
+    const { registers, trapped } = real.driver;
+    const { memory } = model;
+    const entries = this.#adminEntries;
+    model.doorbells = trapped;
+    model.trapped = trapped;
+    const vector = real.setup.msix ? 0 : null;
+    model.vectors = real.setup.msix ? 4 : 0;
+    const completions = new CompletionRing(memory, memory.take()!, 0, entries, vector, trapped);
+    const ring = new SubmissionRing(memory, memory.take()!, 0, entries, completions, trapped);
+    completions.state = 'live';
+    ring.state = 'live';
+    model.completion.set(0, completions);
+    model.submission.set(0, ring);
+    registers.aqa = ((entries - 1) << 16) | (entries - 1);
+    registers.asq = ring.iova;
+    registers.acq = completions.iova;
+    registers.cc.value = (4 << 20) | (6 << 16) | 1;
+    real.until(() => registers.csts.rdy === 1, 'CSTS.RDY');
+    model.state = 'enabled';
+    const run = (command: Pending | null) => {
+      if (command !== null) model.submit(ring, command);
+      drain(model, real);
+    };
+    for (const [index, queue] of this.#queues.entries()) {
+      const own = real.setup.msix ? index % 4 : null;
+      if (!queue.shared || index === 0) run(planCompletionQueue(model, queue.entries, own));
+      run(planSubmissionQueue(model, queue.entries, index));
+    }
+  }
+
+  toString(): string {
+    return `start ${this.#adminEntries} ${this.#queues.map(({ entries, shared }) => `${entries}${shared ? '*' : ''}`)}`;
+  }
+}
+
+export type ResetKind = 'cc' | 'function' | 'device' | 'client';
+
+/** A reset of any level, at any moment (3.7). When it is answered, nothing of before touches memory or drive any more. */
+export class Reset extends Action {
+  readonly #kind: ResetKind;
+  readonly #turns: number;
+
+  constructor(kind: ResetKind, turns: number) {
+    super();
+    this.#kind = kind;
+    this.#turns = turns;
+  }
+
+  override check(model: Readonly<Model>): boolean {
+    return model.state !== 'disabled' || this.#kind !== 'cc';
+  }
+
+  act(model: Model, real: Real): void {
+    for (const drive of real.drives) drive.stalled = false;
+    const beyondController = this.#kind !== 'cc';
+    if (beyondController) {
+      model.health.unsafeShutdowns.add(1, false);
+      if (this.#kind === 'device') model.health.powerCycles.add(1, false);
+    }
+    switch (this.#kind) {
+      case 'cc':
+        disable(real, this.#turns);
+        break;
+      case 'function':
+        real.handle.functionLevelReset();
+        break;
+      case 'device':
+        real.client.reset();
+        break;
+      case 'client':
+        real.hangUp();
+        for (let turn = 0; turn < this.#turns; turn++) real.server.server.turn();
+        real.connect();
+        disable(real, 0);
+        break;
+    }
+    if (beyondController) real.serveOldMessages();
+    must(real.csts.value === 0, () => `CSTS is ${real.csts.value} after a reset`);
+    model.memory.check(`${this}`);
+    model.reset();
+    if (this.#kind === 'function' || this.#kind === 'device') real.restart();
+    real.signalled.clear();
+  }
+
+  toString(): string {
+    return `reset ${this.#kind} ${this.#turns}`;
+  }
+}
+
+/** CC.EN to 0, and waits for CSTS.RDY (3.7.2). */
+function disable(real: Real, turns: number): void {
+  const { registers } = real.driver;
+  registers.cc.value = 0;
+  real.turn(turns);
+  real.until(() => registers.csts.rdy === 0, 'CSTS.RDY to fall');
+}
+
+/** CC.SHN, normal or abrupt (3.6): what is in flight ends, and what was acknowledged is durable when SHST says complete. */
+export class ShutDown extends Action {
+  readonly #abrupt: boolean;
+
+  constructor(abrupt: boolean) {
+    super();
+    this.#abrupt = abrupt;
+  }
+
+  override check(model: Readonly<Model>): boolean {
+    return model.state === 'enabled';
+  }
+
+  act(model: Model, real: Real): void {
+    for (const drive of real.drives) drive.stalled = false;
+    model.now++;
+    const since = model.now;
+    model.state = 'shutDown';
+    real.driver.registers.cc.shn = this.#abrupt ? 2 : 1;
+    real.until(() => real.csts.shst === 2, 'the end of the shutdown');
+    model.now++;
+    for (const disk of model.disks) if (!flushMayFail(model, disk)) disk.checkDurable(since, `${this}`);
+  }
+
+  toString(): string {
+    return `shut down${this.#abrupt ? ' abruptly' : ''}`;
+  }
+}
+
+/** The admin queues fit into a page each. */
+export const mostAdminEntries = PAGE / 64;

@@ -1,0 +1,76 @@
+import { liveQueue, pick } from '../commands/events.ts';
+import type { Model } from '../model.ts';
+import type { Plan } from '../pending.ts';
+import { Action } from './action.ts';
+
+/** Submits commands, one doorbell for all of them; or none yet. */
+export class Submit extends Action {
+  readonly #queue: number;
+  readonly #plans: readonly Plan[];
+  readonly #rings: boolean;
+
+  /** @param queue the admin queue, or which of the I/O queues that there are. */
+  constructor(queue: 'admin' | number, plans: readonly Plan[], rings: boolean) {
+    super();
+    this.#queue = queue === 'admin' ? -1 : queue;
+    this.#plans = plans;
+    this.#rings = rings;
+  }
+
+  override check(model: Readonly<Model>): boolean {
+    return model.state === 'enabled';
+  }
+
+  act(model: Model): void {
+    const ring = this.#queue < 0 ? model.submission.get(0) : pick(model.ioQueues, this.#queue);
+    if (ring === undefined) return;
+    for (const plan of this.#plans) {
+      if (ring.full) break;
+      const command = plan.plan(model);
+      if (command !== null) model.submit(ring, command);
+    }
+    if (this.#rings) ring.ring();
+  }
+
+  toString(): string {
+    const where = this.#queue < 0 ? 'admin' : `queue ${this.#queue}`;
+    return `${where}: ${this.#plans.map(String).join(', ')}${this.#rings ? '' : ' (not rung)'}`;
+  }
+}
+
+/** A doorbell with a value that no queue can have, or of a queue that is not there (NVMe over PCIe Transport 1.0, 3.1.2). */
+export class WrongDoorbell extends Action {
+  readonly #queue: number;
+  readonly #head: boolean;
+
+  constructor(queue: number, head: boolean) {
+    super();
+    this.#queue = queue;
+    this.#head = head;
+  }
+
+  override check(model: Readonly<Model>): boolean {
+    return model.state === 'enabled';
+  }
+
+  act(model: Model): void {
+    const bells = model.trapped!;
+    const ring = this.#queue > 5 ? undefined : liveQueue(model, this.#queue);
+    model.errorLog.may();
+    // With shadow doorbells a trapped write only says that there is news.
+    const certain = model.doorbells === bells;
+    if (ring === undefined) {
+      model.events.happened(0, 0, true);
+      if (this.#head) bells.head(50, 1);
+      else bells.tail(50, 1);
+      return;
+    }
+    model.events.happened(0, 1, certain);
+    if (this.#head) bells.head(ring.completions.id, ring.completions.entries);
+    else bells.tail(ring.id, 0xffff);
+  }
+
+  toString(): string {
+    return `wrong doorbell ${this.#queue}${this.#head ? ' head' : ''}`;
+  }
+}

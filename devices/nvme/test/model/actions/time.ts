@@ -1,0 +1,92 @@
+import { asyncEventRequests } from '../../../src/limits.ts';
+import { EventRequest } from '../commands/events.ts';
+import type { Model } from '../model.ts';
+import type { Real } from '../real.ts';
+import { must } from '../violation.ts';
+import { Action } from './action.ts';
+
+/** The device, its drives and the machine have some time. */
+export class Turns extends Action {
+  readonly #count: number;
+
+  constructor(count: number) {
+    super();
+    this.#count = count;
+  }
+
+  act(_model: Model, real: Real): void {
+    real.turn(this.#count);
+  }
+
+  toString(): string {
+    return `turns ${this.#count}`;
+  }
+}
+
+/** The driver looks at its completion queues, and takes some of what is there. */
+export class Reap extends Action {
+  readonly #most: number;
+
+  constructor(most: number) {
+    super();
+    this.#most = most;
+  }
+
+  act(model: Model): void {
+    model.reapAll(this.#most);
+  }
+
+  toString(): string {
+    return `reap ${this.#most}`;
+  }
+}
+
+/** Everything that was submitted completes; then nothing is as it may be, but as it is. */
+export class Drain extends Action {
+  override check(model: Readonly<Model>): boolean {
+    return model.state === 'enabled';
+  }
+
+  act(model: Model, real: Real): void {
+    drain(model, real);
+  }
+
+  toString(): string {
+    return 'drain';
+  }
+}
+
+export function drain(model: Model, real: Real): void {
+  for (const drive of real.drives) drive.stalled = false;
+  for (const ring of model.submission.values()) if (ring.state === 'live') ring.ring();
+  const waiting = () => model.inFlight.filter((one) => !(one instanceof EventRequest));
+  for (let round = 0; waiting().length > 0; round++) {
+    must(real.csts.value === 1, () => `CSTS is ${real.csts.value}`);
+    must(round < 500, () => `${waiting().join('; ')}: never completed`);
+    real.turn(20);
+    model.reapAll(1000);
+  }
+  // Events, interrupts and whatever should not come.
+  real.turn(100);
+  checkInterrupts(model, real);
+  model.reapAll(1000);
+  const requests = model.inFlight.length;
+  must(requests <= asyncEventRequests, () => `${requests} event requests are outstanding`);
+  if (requests > 0) model.events.checkTold();
+  for (const [index, { errors }] of model.drives.entries()) {
+    const told = errors.filter(({ operation }) => operation !== 'flush');
+    must(told.length === 0, () => `drive ${index} failed ${JSON.stringify(told)}, and no command`);
+  }
+  model.lookAtDrives();
+}
+
+/** Every queue that has something to tell, and interrupts, has told it since somebody looked. */
+function checkInterrupts(model: Model, real: Real): void {
+  real.takeInterrupts();
+  if (!real.setup.msix) return;
+  for (const { id, vector, ready, state } of model.completion.values()) {
+    if (!ready || vector === null || state !== 'live') continue;
+    must(real.signalled.has(vector), () => `queue ${id} has entries, and vector ${vector} did not tell`);
+  }
+  real.signalled.clear();
+}

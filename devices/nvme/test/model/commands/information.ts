@@ -1,0 +1,143 @@
+import { AdminOpcode, type NvmeCommand, type NvmeCompletion } from '@sidecard/testing';
+import fc from 'fast-check';
+import { Cns, LogPage } from '../../../src/commands.ts';
+import { Status } from '../../../src/status.ts';
+import type { Model } from '../model.ts';
+import { Pending, type Plan } from '../pending.ts';
+import { Transfer } from '../transfer.ts';
+import { must } from '../violation.ts';
+import { shape } from './blocks.ts';
+
+/** What an admin command hands over. */
+abstract class Question extends Pending {
+  readonly sqe: NvmeCommand;
+
+  constructor(model: Model, command: NvmeCommand, transfer: Transfer) {
+    super(model, transfer);
+    this.sqe = { ...command, prp1: transfer.prp1, prp2: transfer.prp2 };
+  }
+
+  override begin(): void {
+    this.transfer!.open();
+  }
+
+  /** The same question has the same answer. */
+  checkConstant(): void {
+    const { opcode, nsid, cdw10, cdw11, cdw12 } = this.sqe;
+    const key = [opcode, nsid, cdw10, cdw11, cdw12].join(' ');
+    const answer = this.transfer!.load();
+    const before = this.model.constants.get(key);
+    must(before === undefined || Buffer.compare(before, answer) === 0, () => `${this}: not the same as before`);
+    this.model.constants.set(key, answer);
+  }
+}
+
+/** Identify (NVMe Base 2.0, 5.17). */
+class Identify extends Question {
+  override ended(completion: NvmeCompletion): void {
+    const { nsid = 0, cdw10: cns } = this.sqe;
+    const disk = this.model.disks[nsid - 1];
+    const about = cns === Cns.namespace || cns === Cns.namespaceDescriptors || cns === Cns.independentNamespace;
+    const wrong: number[] = about && disk === undefined ? [Status.invalidNamespace, Status.invalidField] : [];
+    this.expect(completion, ...(wrong.length > 0 ? wrong : this.transferStatuses));
+    if (completion.status !== Status.success) return;
+    this.checkConstant();
+    const view = new DataView(this.transfer!.load().buffer);
+    if (cns === Cns.namespace) this.#checkSize(view.getUint32(0, true), disk!.blocks.length);
+    if (cns === Cns.activeNamespaces)
+      this.#checkSize(view.getUint32(0, true), nsid < this.model.disks.length ? nsid + 1 : 0);
+  }
+
+  #checkSize(found: number, wanted: number): void {
+    must(found === wanted, () => `${this}: ${found}, not ${wanted}`);
+  }
+}
+
+const cnsValues = [
+  Cns.namespace,
+  Cns.controller,
+  Cns.activeNamespaces,
+  Cns.namespaceDescriptors,
+  Cns.ioController,
+  Cns.independentNamespace,
+];
+
+export const identify: fc.Arbitrary<Plan> = fc
+  .record({ cns: fc.constantFrom(...cnsValues), nsid: fc.constantFrom(0, 1, 2, 3), how: shape })
+  .map(({ cns, nsid, how }) => ({
+    plan: (model) => {
+      const transfer = Transfer.make(model.memory, 4096, how);
+      const command = { opcode: AdminOpcode.identify, nsid, cdw10: cns };
+      return transfer === null ? null : new Identify(model, command, transfer);
+    },
+    toString: () => `identify ${fc.stringify({ cns, nsid, how })}`,
+  }));
+
+/** Whose events a log page clears (figure 145). */
+const eventTypes: { readonly [page: number]: number } = { [LogPage.error]: 0, [LogPage.health]: 1 };
+
+/** Get Log Page (5.16). */
+class GetLogPage extends Question {
+  readonly #page: number;
+  readonly #offset: number;
+  /** Its event type, when reading it clears events. */
+  readonly #clears: number | undefined;
+  #counters: number[] = [];
+  #known = 0;
+
+  constructor(model: Model, page: number, offset: number, retain: boolean, transfer: Transfer) {
+    const dwords = transfer.lengthBytes / 4 - 1;
+    const cdw10 = ((dwords << 16) | (retain ? 1 << 15 : 0) | page) >>> 0;
+    super(model, { opcode: AdminOpcode.getLogPage, nsid: 0xffff_ffff, cdw10, cdw12: offset }, transfer);
+    this.#page = page;
+    this.#offset = offset;
+    this.#clears = retain ? undefined : eventTypes[page];
+  }
+
+  override begin(): void {
+    super.begin();
+    this.#counters = this.model.health.snapshot();
+    this.#known = this.model.errorLog.known;
+    if (this.#clears !== undefined) this.model.events.reading(this.#clears);
+  }
+
+  override ended(completion: NvmeCompletion): void {
+    this.expect(completion, ...(this.#page === 0x7f ? [Status.invalidLogPage] : this.transferStatuses));
+    const good = completion.status === Status.success;
+    if (this.#clears !== undefined) this.model.events.read(this.#clears, good);
+    if (good) this.#check();
+  }
+
+  override dropped(): void {
+    if (this.#clears !== undefined) this.model.events.read(this.#clears, false);
+  }
+
+  #check(): void {
+    const { model, transfer } = this;
+    const bytes = transfer!.load();
+    const whole = this.#offset === 0 && bytes.length >= 512;
+    if (this.#page === LogPage.health) {
+      if (whole) model.health.check(bytes, this.#counters);
+    } else if (this.#page === LogPage.error) {
+      if (this.#offset === 0 && bytes.length === 4096) model.errorLog.check(bytes, this.#known, model.inFlight.length);
+    } else this.checkConstant();
+  }
+}
+
+const pages = [LogPage.supported, LogPage.error, LogPage.health, LogPage.firmware, LogPage.commandEffects, 0x7f];
+
+export const getLogPage: fc.Arbitrary<Plan> = fc
+  .record({
+    page: fc.constantFrom<number>(...pages, LogPage.error, LogPage.health),
+    lengthBytes: fc.constantFrom(512, 4096, 4096, 4, 1000, 8192),
+    offset: fc.constantFrom(0, 0, 0, 0, 64, 508),
+    retain: fc.boolean(),
+    how: shape,
+  })
+  .map(({ page, lengthBytes, offset, retain, how }) => ({
+    plan: (model) => {
+      const transfer = Transfer.make(model.memory, lengthBytes, how);
+      return transfer === null ? null : new GetLogPage(model, page, offset, retain, transfer);
+    },
+    toString: () => `getLogPage ${fc.stringify({ page, lengthBytes, offset, retain, how })}`,
+  }));

@@ -1,0 +1,22 @@
+import { History } from './history.ts';
+
+/** The values of features (NVMe Base 2.0, 5.27), each with what else selects it: a vector, a sensor, a namespace. */
+export class FeatureModel {
+  readonly #values = new Map<string, History<number>>();
+  /** What they are after a reset, once somebody has seen it. */
+  readonly #defaults = new Map<string, number>();
+
+  value(feature: number, selector = 0): History<number> {
+    const key = `${feature}/${selector}`;
+    const known = this.#values.get(key);
+    if (known !== undefined) return known;
+    const value = new History(this.#defaults.get(key));
+    value.learned = (first) => this.#defaults.set(key, first);
+    this.#values.set(key, value);
+    return value;
+  }
+
+  reset(): void {
+    this.#values.clear();
+  }
+}

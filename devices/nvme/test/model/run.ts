@@ -1,0 +1,75 @@
+import fc from 'fast-check';
+import type { Way } from '../machine.ts';
+import { generator } from '../test-drive.ts';
+import { actions } from './actions/index.ts';
+import { Reset, Start } from './actions/resets.ts';
+import { drain } from './actions/time.ts';
+import { DiskModel } from './disk-model.ts';
+import { Model } from './model.ts';
+import { ModelDrive } from './model-drive.ts';
+import { Real, type Setup } from './real.ts';
+
+const driveBytes = 1 << 16;
+
+const setup: fc.Arbitrary<Setup> = fc.record({
+  seed: fc.nat(),
+  lbaBytes: fc.constantFrom(512, 512, 4096),
+  drives: fc.constantFrom(1, 2),
+  readOnly: fc.integer({ min: 0, max: 3 }).map((n) => n === 3),
+  volatileCache: fc.integer({ min: 0, max: 3 }).map((n) => n !== 3),
+  msix: fc.boolean(),
+});
+
+/** What all runs of this process have done. */
+export const tally = { histories: 0, commands: 0 };
+
+/** Any sequence of actions leaves model and controller in agreement, and afterwards everything is back. */
+export function agreement(
+  way: Way,
+  replayPath?: string,
+): fc.IAsyncProperty<[Setup, Iterable<fc.AsyncCommand<Model, Real, false>>]> {
+  const commands = fc.commands<Model, Real, false>(actions, {
+    maxCommands: 40,
+    size: '+1',
+    ...(replayPath !== undefined && { replayPath }),
+  });
+  return fc.asyncProperty(setup, commands, async (drawn, sequence) => {
+    const scene = begin(way, drawn);
+    await fc.asyncModelRun(() => scene, sequence);
+    await finish(scene.model, scene.real);
+    tally.histories++;
+    tally.commands += scene.model.submitted;
+  });
+}
+
+function begin(way: Way, drawn: Setup): { model: Model; real: Real } {
+  const random = generator(drawn.seed);
+  const drives = Array.from(
+    { length: drawn.drives },
+    (_, index) =>
+      new ModelDrive(
+        driveBytes,
+        index + 1,
+        { volatileCache: drawn.volatileCache, readOnly: index === 1 && drawn.readOnly },
+        random,
+      ),
+  );
+  const disks = drives.map((drive, index) => new DiskModel(index + 1, drawn.lbaBytes, drive));
+  const real = new Real(way, drawn, drives, random);
+  const model = new Model({ memory: real.memory, disks, drives, random });
+  new Start(16, [
+    { entries: 16, shared: false },
+    { entries: 5, shared: false },
+    { entries: 64, shared: true },
+  ]).act(model, real);
+  return { model, real };
+}
+
+async function finish(model: Model, real: Real): Promise<void> {
+  if (model.state === 'enabled') drain(model, real);
+  if (model.state !== 'disabled') new Reset('cc', 0).act(model, real);
+  real.turn(50);
+  model.memory.check('after the last reset');
+  model.lookAtDrives();
+  await real.checkReleased();
+}
