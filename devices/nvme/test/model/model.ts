@@ -1,4 +1,6 @@
 import type { Doorbells, TrappedDoorbells } from '@sidecard/testing';
+import { namespaceLimit } from '../../src/limits.ts';
+import { Status } from '../../src/status.ts';
 import type { DiskModel } from './disk-model.ts';
 import { ErrorLogModel } from './error-log-model.ts';
 import { EventModel } from './event-model.ts';
@@ -66,6 +68,11 @@ export class Model {
   /** I/O queues that take commands. */
   get ioQueues(): SubmissionRing[] {
     return [...this.submission.values()].filter(({ id, state }) => id !== 0 && state === 'live');
+  }
+
+  /** How a command fails whose namespace is not there: inactive, or none that can be (3.2.1.1, 3.2.1.4). */
+  missing(nsid: number): number {
+    return nsid >= 1 && nsid <= namespaceLimit ? Status.invalidField : Status.invalidNamespace;
   }
 
   submit(ring: SubmissionRing, command: Pending): void {

@@ -52,6 +52,8 @@ export abstract class Pending {
   }
 
   drop(): void {
+    // It may have failed before.
+    this.model.errorLog.may();
     this.transfer?.close();
     this.dropped();
     this.transfer?.free();

@@ -62,7 +62,7 @@ export abstract class BlockCommand extends Pending {
 
   /** What is wrong with it as it was submitted, as statuses; empty: nothing. */
   get mistakes(): number[] {
-    if (this.disk === null) return [Status.invalidNamespace, Status.invalidField];
+    if (this.disk === null) return [this.model.missing(this.nsid)];
     return this.inRange ? [] : [Status.lbaOutOfRange];
   }
 

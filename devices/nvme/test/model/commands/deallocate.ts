@@ -36,7 +36,7 @@ class DatasetManagement extends Pending {
 
   get #mistakes(): number[] {
     const disk = this.#disk;
-    if (disk === null) return [Status.invalidNamespace, Status.invalidField];
+    if (disk === null) return [this.model.missing(this.sqe.nsid)];
     const inside = this.#ranges.every(({ first, count }) => first + count <= disk.blocks.length);
     if (!inside) return [Status.lbaOutOfRange];
     const { readOnly } = this.model.drives[disk.nsid - 1]!.geometry;

@@ -41,7 +41,7 @@ class Flush extends Pending {
   override ended(completion: NvmeCompletion): void {
     const known = this.#disks.length > 0;
     const statuses = flushStatuses(this, this.#disks, completion);
-    this.expect(completion, ...(known ? statuses : [Status.invalidNamespace, Status.invalidField]));
+    this.expect(completion, ...(known ? statuses : [this.model.missing(this.sqe.nsid)]));
     if (completion.status !== Status.success) return;
     for (const disk of this.#disks) disk.checkDurable(this.begun, `${this}`);
   }

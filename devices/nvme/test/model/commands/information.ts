@@ -38,12 +38,15 @@ class Identify extends Question {
     const { nsid = 0, cdw10: cns } = this.sqe;
     const disk = this.model.disks[nsid - 1];
     const about = cns === Cns.namespace || cns === Cns.namespaceDescriptors || cns === Cns.independentNamespace;
-    const wrong: number[] = about && disk === undefined ? [Status.invalidNamespace, Status.invalidField] : [];
+    const missing = this.model.missing(nsid);
+    // Of one that is inactive the structure is there, and all zeroes (3.2.1.4).
+    const blank = cns === Cns.namespace && missing === Status.invalidField;
+    const wrong: number[] = about && disk === undefined && !blank ? [missing] : [];
     this.expect(completion, ...(wrong.length > 0 ? wrong : this.transferStatuses));
     if (completion.status !== Status.success) return;
     this.checkConstant();
     const view = new DataView(this.transfer!.load().buffer);
-    if (cns === Cns.namespace) this.#checkSize(view.getUint32(0, true), disk!.blocks.length);
+    if (cns === Cns.namespace) this.#checkSize(view.getUint32(0, true), disk?.blocks.length ?? 0);
     if (cns === Cns.activeNamespaces)
       this.#checkSize(view.getUint32(0, true), nsid < this.model.disks.length ? nsid + 1 : 0);
   }
