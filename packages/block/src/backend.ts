@@ -82,6 +82,6 @@ export interface BlockBackend extends PollSource {
   clearFailure(): void;
   /** Requests submitted and not done. */
   readonly inFlight: number;
-  /** Waits for requests in flight, flushes unless read-only, closes. */
+  /** Waits for requests in flight, flushes what was written, closes. The second call is the first. */
   close(): Promise<void>;
 }

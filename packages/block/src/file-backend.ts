@@ -53,6 +53,7 @@ export class FileBackend implements BlockBackend {
   readonly #alignment: Alignment;
   readonly #bounced: BouncedAccess | null;
   readonly #discards: boolean;
+  #closing: Promise<void> | null = null;
   /** It has been written to. */
   #changed = false;
   readonly #steps: FileSteps;
@@ -178,7 +179,12 @@ export class FileBackend implements BlockBackend {
     this.#ring.disarm();
   }
 
-  async close(): Promise<void> {
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
     // What was never written to closes at once.
     if (this.inFlight > 0) await this.#drained();
     // Not by fdatasync(2) itself: a drive that stalls would keep everything else of this process, too.

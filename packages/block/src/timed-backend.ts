@@ -34,6 +34,7 @@ export class TimedBackend implements BlockBackend, RequestKeeper {
   /** Requests that the drive has. */
   #atDrive = 0;
   #settling = false;
+  #closing: Promise<void> | null = null;
 
   constructor(drive: BlockBackend, limitMs: number, host: Pick<DriveHost, 'native' | 'clock' | 'log'>) {
     this.#drive = drive;
@@ -112,7 +113,12 @@ export class TimedBackend implements BlockBackend, RequestKeeper {
   }
 
   /** Waits for a drive that has stalled no longer than a request would. */
-  async close(): Promise<void> {
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
     this.commit();
     // Those that are too old end by themselves.
     while (this.inFlight > 0) if (!this.poll()) await sleep(1);
