@@ -12,7 +12,7 @@ import {
   deleteSubmissionQueue,
 } from './queue-commands.ts';
 import { shadowBytes } from './shadow-doorbells.ts';
-import { Status } from './status.ts';
+import { Field, mistake, Status } from './status.ts';
 
 /** Opcodes of the admin queue (NVMe Base 2.0, figure 138). OACS says which of the optional ones there are. */
 export const adminOpcodes: OpcodeTable = opcodeTable({
@@ -64,11 +64,15 @@ export const adminOpcodes: OpcodeTable = opcodeTable({
   },
 });
 
+const noQueue = mistake(Status.invalidField, Field.cdw10);
+const wrongShadow = mistake(Status.invalidField, Field.prp1);
+const wrongEventIndexes = mistake(Status.invalidField, Field.prp2);
+
 /** Abort (5.1): what is at a drive cannot be taken back, and says so in dword 0. An event request can. */
 function abort(controller: Controller, command: Command): boolean {
   const { cdw10 } = command.sqe;
   const queue = controller.queues.submission[cdw10 & 0xffff];
-  if (queue === undefined || !queue.created) return command.fail(Status.invalidField);
+  if (queue === undefined || !queue.created) return command.fail(noQueue);
   const { completions } = queue;
   const possible = queue.id === 0 && completions.hasRoom && controller.events.has(cdw10 >>> 16);
   if (command.step === 0 && !possible) {
@@ -99,7 +103,8 @@ function asyncEventRequest(controller: Controller, command: Command): boolean {
 function doorbellBufferConfig(controller: Controller, command: Command): boolean {
   if (!controller.offersShadowDoorbells) return command.fail(Status.invalidOpcode);
   const { prp1, prp2 } = command;
-  if (prp1 % controller.pageBytes !== 0 || prp2 % controller.pageBytes !== 0) return command.fail(Status.invalidField);
+  if (prp1 % controller.pageBytes !== 0) return command.fail(wrongShadow);
+  if (prp2 % controller.pageBytes !== 0) return command.fail(wrongEventIndexes);
   const { data } = command;
   data.begin('toDevice');
   const readable = data.add(prp1, shadowBytes);
@@ -107,7 +112,7 @@ function doorbellBufferConfig(controller: Controller, command: Command): boolean
   data.begin('toGuest');
   const writable = data.add(prp2, shadowBytes);
   data.release();
-  if (!readable || !writable) return command.fail(Status.invalidField);
+  if (!readable || !writable) return command.fail(readable ? wrongEventIndexes : wrongShadow);
   controller.doorbells.shadow.enable(prp1, prp2);
   return true;
 }

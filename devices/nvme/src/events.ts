@@ -45,11 +45,13 @@ export class AsyncEvents {
   }
 
   health(information: number): void {
-    if (this.#controller.features.healthEvent(information)) this.#raise(EventType.health, information);
+    if (((this.#controller.features.healthEvents >>> information) & 1) !== 0)
+      this.#raise(EventType.health, information);
   }
 
   notice(information: number): void {
-    if (this.#controller.features.noticeEvent(information)) this.#raise(EventType.notice, information);
+    if (((this.#controller.features.noticeEvents >>> information) & 1) !== 0)
+      this.#raise(EventType.notice, information);
   }
 
   #raise(type: EventType, information: number): void {
@@ -83,12 +85,19 @@ export class AsyncEvents {
   /** Dword 0 of the next event's completion (figure 144), or -1. */
   #next(): number {
     for (const type of [EventType.error, EventType.health, EventType.notice]) {
-      const pending = this.#rows.pending[type]!;
+      const pending = this.#rows.pending[type]! & this.#wanted(type);
       if (pending === 0 || this.#rows.masked[type] !== 0) continue;
       const information = 31 - Math.clz32(pending & -pending);
       return type | (information << 8) | (pageOf[type] << 16);
     }
     return -1;
+  }
+
+  /** What the guest wants to hear of at present (feature 0Bh), a bit each. */
+  #wanted(type: EventType): number {
+    const { features } = this.#controller;
+    if (type === EventType.error) return -1;
+    return type === EventType.health ? features.healthEvents : features.noticeEvents;
   }
 
   /** That event is with a request: a successor that finds it there does this again. */
@@ -99,11 +108,16 @@ export class AsyncEvents {
     masked[type] = 1;
   }
 
-  /** A log page has been read without Retain Asynchronous Event. */
+  /**
+   * A log page has been read without Retain Asynchronous Event, which clears its events: one that was told lets the next of its type come, and one
+   * that no request has come for is not told any more.
+   */
   read(page: number): void {
+    const { pending, masked } = this.#rows;
     for (const type of [EventType.error, EventType.health, EventType.notice]) {
       if (pageOf[type] !== page) continue;
-      this.#rows.masked[type] = 0;
+      if (masked[type] === 0) pending[type] = 0;
+      masked[type] = 0;
       this.#controller.wake();
     }
   }

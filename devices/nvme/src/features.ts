@@ -88,12 +88,14 @@ export class Features {
     return (this.cache.value & 1) === 0;
   }
 
-  /** The guest wants to hear of a critical warning; `information` as in the event. */
-  healthEvent(information: number): boolean {
-    const wanted = information === HealthEvent.temperature ? temperatureWarnings : reliabilityWarnings;
-    return (this.events.value & wanted) !== 0;
+  /** Of which critical warnings the guest wants to hear, a bit each by the information of the event. */
+  get healthEvents(): number {
+    const { value } = this.events;
+    const reliability = (value & reliabilityWarnings) === 0 ? 0 : 1 << HealthEvent.reliability;
+    return (value & temperatureWarnings) === 0 ? reliability : reliability | (1 << HealthEvent.temperature);
   }
-  noticeEvent(information: number): boolean {
-    return (this.events.value & (1 << (8 + information))) !== 0;
+  /** The same of notices. */
+  get noticeEvents(): number {
+    return this.events.value >>> 8;
   }
 }

@@ -1,7 +1,8 @@
 import { AdminOpcode, blockCommand, NvmOpcode } from '@sidecard/testing';
 import { describe, expect, test } from 'vitest';
-import { Status } from '../src/status.ts';
+import { Field, Status } from '../src/status.ts';
 import { machine, pattern, started, ways } from './machine.ts';
+import { mistakeOf } from './mistakes.ts';
 import { TestDrive } from './test-drive.ts';
 
 const contiguous = 1;
@@ -12,17 +13,22 @@ describe.each(ways)('queues, %s memory', (way) => {
     await driver.enable();
     const prp1 = ram.allocate(4096);
     const create = { opcode: AdminOpcode.createCompletionQueue, prp1, cdw10: (15 << 16) | 1, cdw11: contiguous };
-    const statusOf = async (more: object) => (await driver.submit(driver.admin, { ...create, ...more })).status;
-    expect(await statusOf({ cdw10: 15 << 16 })).toBe(Status.invalidQueueIdentifier);
-    expect(await statusOf({ cdw10: (15 << 16) | 65 })).toBe(Status.invalidQueueIdentifier);
-    expect(await statusOf({ cdw10: 1 })).toBe(Status.invalidQueueSize);
-    expect(await statusOf({ cdw10: ((4096 << 16) | 1) >>> 0 })).toBe(Status.invalidQueueSize);
-    expect(await statusOf({ cdw11: 0 })).toBe(Status.invalidField);
-    expect(await statusOf({ prp1: prp1 + 64 })).toBe(Status.invalidPrpOffset);
-    expect(await statusOf({ cdw11: ((65 << 16) | 3) >>> 0 })).toBe(Status.invalidInterruptVector);
-    expect(await statusOf({})).toBe(Status.success);
-    expect(await statusOf({})).toBe(Status.invalidQueueIdentifier);
-    expect(await statusOf({ cdw10: ((4095 << 16) | 64) >>> 0 })).toBe(Status.success);
+    const wrong = (more: object) => mistakeOf(driver, driver.admin, { ...create, ...more });
+    // QID: of the admin queue, or of none.
+    for (const id of [0, 65, 0xffff]) {
+      expect(await wrong({ cdw10: (15 << 16) | id })).toEqual([Status.invalidQueueIdentifier, Field.cdw10, 0]);
+    }
+    // QSIZE: one entry, or more than CAP.MQES.
+    for (const size of [0, 4096, 0xffff]) {
+      expect(await wrong({ cdw10: ((size << 16) | 1) >>> 0 })).toEqual([Status.invalidQueueSize, Field.cdw10 + 2, 0]);
+    }
+    expect(await wrong({ cdw11: 0 })).toEqual([Status.invalidField, Field.cdw11, 0]); // PC
+    expect(await wrong({ prp1: prp1 + 64 })).toEqual([Status.invalidPrpOffset, Field.prp1, 0]);
+    const vector = ((65 << 16) | 2 | contiguous) >>> 0;
+    expect(await wrong({ cdw11: vector })).toEqual([Status.invalidInterruptVector, Field.cdw11 + 2, 0]); // IV
+    await driver.adminCommand(create);
+    expect(await wrong({})).toEqual([Status.invalidQueueIdentifier, Field.cdw10, 0]); // in use
+    await driver.adminCommand({ ...create, cdw10: ((4095 << 16) | 64) >>> 0 });
   });
 
   test('Create I/O Submission Queue refuses what cannot be', async () => {
@@ -32,44 +38,63 @@ describe.each(ways)('queues, %s memory', (way) => {
     const cdw10 = (15 << 16) | 1;
     await driver.adminCommand({ opcode: AdminOpcode.createCompletionQueue, prp1, cdw10, cdw11: contiguous });
     const create = { opcode: AdminOpcode.createSubmissionQueue, prp1, cdw10, cdw11: (1 << 16) | contiguous };
-    const statusOf = async (more: object) => (await driver.submit(driver.admin, { ...create, ...more })).status;
-    expect(await statusOf({ cdw10: 15 << 16 })).toBe(Status.invalidQueueIdentifier);
-    expect(await statusOf({ cdw10: (15 << 16) | 65 })).toBe(Status.invalidQueueIdentifier);
-    expect(await statusOf({ cdw11: contiguous })).toBe(Status.completionQueueInvalid);
-    expect(await statusOf({ cdw11: (2 << 16) | contiguous })).toBe(Status.completionQueueInvalid);
-    expect(await statusOf({ cdw10: 1 })).toBe(Status.invalidQueueSize);
-    expect(await statusOf({ cdw11: 1 << 16 })).toBe(Status.invalidField);
-    expect(await statusOf({ prp1: prp1 + 64 })).toBe(Status.invalidPrpOffset);
-    expect(await statusOf({})).toBe(Status.success);
-    expect(await statusOf({})).toBe(Status.invalidQueueIdentifier);
+    const wrong = (more: object) => mistakeOf(driver, driver.admin, { ...create, ...more });
+    for (const id of [0, 65, 0xffff]) {
+      expect(await wrong({ cdw10: (15 << 16) | id })).toEqual([Status.invalidQueueIdentifier, Field.cdw10, 0]);
+    }
+    // CQID: of the admin queue or beyond what there can be, or of none that has been created.
+    for (const id of [0, 65, 0xffff]) {
+      const cdw11 = ((id << 16) | contiguous) >>> 0;
+      expect(await wrong({ cdw11 })).toEqual([Status.invalidQueueIdentifier, Field.cdw11 + 2, 0]);
+    }
+    const cdw11 = (2 << 16) | contiguous;
+    expect(await wrong({ cdw11 })).toEqual([Status.completionQueueInvalid, Field.cdw11 + 2, 0]);
+    for (const size of [0, 4096, 0xffff]) {
+      expect(await wrong({ cdw10: ((size << 16) | 1) >>> 0 })).toEqual([Status.invalidQueueSize, Field.cdw10 + 2, 0]);
+    }
+    expect(await wrong({ cdw11: 1 << 16 })).toEqual([Status.invalidField, Field.cdw11, 0]);
+    expect(await wrong({ prp1: prp1 + 64 })).toEqual([Status.invalidPrpOffset, Field.prp1, 0]);
+    await driver.adminCommand(create);
+    expect(await wrong({})).toEqual([Status.invalidQueueIdentifier, Field.cdw10, 0]);
   });
 
-  test('entry sizes of CC that are not 64 and 16 bytes', async () => {
+  test.each([0, 1, 2, 3])('queue priority %i means nothing with round robin', async (priority) => {
     const { driver, ram } = machine(way);
     await driver.enable();
-    driver.registers.cc.iocqes = 5;
     const prp1 = ram.allocate(4096);
-    const { status } = await driver.submit(driver.admin, {
-      opcode: AdminOpcode.createCompletionQueue,
-      prp1,
-      cdw10: 0xf0001,
-      cdw11: 1,
-    });
+    const cdw10 = (15 << 16) | 1;
+    await driver.adminCommand({ opcode: AdminOpcode.createCompletionQueue, prp1, cdw10, cdw11: contiguous });
+    const cdw11 = (1 << 16) | (priority << 1) | contiguous;
+    await driver.adminCommand({ opcode: AdminOpcode.createSubmissionQueue, prp1, cdw10, cdw11 });
+  });
+
+  test.each([
+    ['IOCQES', AdminOpcode.createCompletionQueue, (cc: { iocqes: number }) => Object.assign(cc, { iocqes: 5 })],
+    ['IOSQES', AdminOpcode.createSubmissionQueue, (cc: { iosqes: number }) => Object.assign(cc, { iosqes: 7 })],
+  ] as const)('entry sizes of CC.%s that are not 64 and 16 bytes', async (_field, opcode, change) => {
+    const { driver, ram } = machine(way);
+    await driver.enable();
+    const create = { prp1: ram.allocate(4096), cdw10: (15 << 16) | 1 };
+    await driver.adminCommand({ ...create, opcode: 5, cdw10: (15 << 16) | 2, cdw11: contiguous });
+    change(driver.registers.cc);
+    const { status } = await driver.submit(driver.admin, { ...create, opcode, cdw11: (2 << 16) | contiguous });
     expect(status).toBe(Status.invalidQueueSize);
   });
 
   test('Delete I/O Completion Queue: the submission queue first, and only what is there', async () => {
     const { driver } = await started(way);
-    const statusOf = async (opcode: number, id: number) =>
-      (await driver.submit(driver.admin, { opcode, cdw10: id })).status;
-    expect(await statusOf(AdminOpcode.deleteCompletionQueue, 1)).toBe(Status.invalidQueueDeletion);
-    expect(await statusOf(AdminOpcode.deleteCompletionQueue, 0)).toBe(Status.invalidQueueIdentifier);
-    expect(await statusOf(AdminOpcode.deleteSubmissionQueue, 0)).toBe(Status.invalidQueueIdentifier);
-    expect(await statusOf(AdminOpcode.deleteSubmissionQueue, 2)).toBe(Status.invalidQueueIdentifier);
-    expect(await statusOf(AdminOpcode.deleteSubmissionQueue, 1)).toBe(Status.success);
-    expect(await statusOf(AdminOpcode.deleteSubmissionQueue, 1)).toBe(Status.invalidQueueIdentifier);
-    expect(await statusOf(AdminOpcode.deleteCompletionQueue, 1)).toBe(Status.success);
-    expect(await statusOf(AdminOpcode.deleteCompletionQueue, 1)).toBe(Status.invalidQueueIdentifier);
+    const { deleteCompletionQueue, deleteSubmissionQueue } = AdminOpcode;
+    const wrong = (opcode: number, id: number) => mistakeOf(driver, driver.admin, { opcode, cdw10: id });
+    const missing = [Status.invalidQueueIdentifier, Field.cdw10, 0];
+    expect(await wrong(deleteCompletionQueue, 1)).toEqual([Status.invalidQueueDeletion, Field.cdw10, 0]);
+    for (const id of [0, 2, 65, 0xffff]) {
+      expect(await wrong(deleteCompletionQueue, id)).toEqual(missing);
+      expect(await wrong(deleteSubmissionQueue, id)).toEqual(missing);
+    }
+    await driver.adminCommand({ opcode: deleteSubmissionQueue, cdw10: 1 });
+    expect(await wrong(deleteSubmissionQueue, 1)).toEqual(missing);
+    await driver.adminCommand({ opcode: deleteCompletionQueue, cdw10: 1 });
+    expect(await wrong(deleteCompletionQueue, 1)).toEqual(missing);
     await driver.createQueues(1);
   });
 
