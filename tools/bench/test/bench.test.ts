@@ -19,6 +19,11 @@ test('the drivers in C work the daemon, and count what they did', async () => {
       expect(result.commands).toBeGreaterThan(8);
       expect(result.seconds).toBeGreaterThanOrEqual(0.1);
     }
+    for (const pointers of ['prp', 'sgl', 'sgl-pages']) {
+      const args = [daemon.socket, 1, 12288, 8, 0.05, 'mapped', 0, daemon.pid, 4, pointers];
+      const result = await measure<{ commands: number }>('nvme-driver', args);
+      expect(result.commands).toBeGreaterThan(32);
+    }
   } finally {
     await daemon.stop();
   }

@@ -52,6 +52,7 @@ const guestWithout = [
   ...scriptsOnly,
   ...['initramfs-tools', 'linux-base', 'python3', 'python3-dbus', 'systemd', 'udev', 'mount', 'passwd', 'tzdata'],
 ];
+const guestsFrom = { architecture: 'amd64', release: 'trixie', without: guestWithout } as const;
 const hostWithout = [...scriptsOnly, 'ipxe-qemu', 'passwd'];
 /** Another kernel comes alone, in the flavour for virtual machines: a quarter of the size of the general one. */
 const otherKernel = 'linux-image-cloud-amd64';
@@ -72,10 +73,20 @@ export async function provision(kernelOf: Release = 'trixie'): Promise<Provision
     release: 'trixie-backports',
     without: hostWithout,
   });
-  const guestTree = await tree(guestPackages, { architecture: 'amd64', release: 'trixie', without: guestWithout });
+  const guestTree = await tree(guestPackages, guestsFrom);
   const hostProgram = (name: string): Program => unpackedProgram(hostTree, name);
   const kernel = kernelIn(kernelOf === 'trixie' ? guestTree : await kernelTree(kernelOf));
   return { qemu: own ?? unpackedQemu(hostTree), hostProgram, guestTree, kernel };
+}
+
+/** A program of the package of its name, for this machine: the guests' own, where that runs here. */
+export async function provisionProgram(name: string): Promise<Program> {
+  const own = hostArchitecture === guestsFrom.architecture && guestPackages.includes(name);
+  const root = await tree(
+    own ? guestPackages : [name],
+    own ? guestsFrom : { ...guestsFrom, architecture: hostArchitecture },
+  );
+  return unpackedProgram(root, name);
 }
 
 function kernelTree(release: Release): Promise<string> {
@@ -119,7 +130,9 @@ export function unpackedProgram(root: string, name: string): Program {
   const file = ['usr/bin', 'usr/sbin'].map((folder) => join(root, folder, name)).find((path) => existsSync(path));
   if (!file) throw new Error(`${name} is missing in ${root}: remove that folder, to have it fetched again`);
   // busybox is static, and a loader refuses those.
-  const command = name === 'busybox' ? [file] : [loader, '--library-path', libraries, file];
+  // Where Ceph's libraries, which fio is linked with, have their own.
+  const path = `${libraries}:${join(libraries, 'ceph')}`;
+  const command = name === 'busybox' ? [file] : [loader, '--library-path', path, file];
   return { command, env: { QEMU_MODULE_DIR: join(libraries, 'qemu') } };
 }
 

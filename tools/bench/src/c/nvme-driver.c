@@ -1,14 +1,15 @@
-/* A polling NVMe driver over vfio-user, in a process of its own: shared memory, one queue pair, doorbells in a mapped
+/* A polling NVMe driver over vfio-user, in a process of its own: shared memory, one queue pair or some, doorbells in a mapped
  * page or trapped. No interrupts. Section numbers are NVM Express Base 2.0's.
- * usage: nvme-driver SOCKET OPCODE BYTES DEPTH SECONDS mapped|trapped CPU PID
+ * usage: nvme-driver SOCKET OPCODE BYTES DEPTH SECONDS mapped|trapped CPU PID [QUEUES [prp|sgl|sgl-pages]]
+ * DEPTH is of each queue. Data is described by PRP entries, an SGL data block, or one for each page in a last segment.
  * Prints, as JSON, the commands done, the seconds they took, and the CPU time that process PID (the device) used. */
 #include "vfio-user.h"
 
 enum { PAGE = 4096, QUEUE = 1024, ADMIN = 32 };
-enum { SLOT_BYTES = 1 << 17, DEPTH_MAX = 256 };
-/* Guest memory: admin queues, I/O queues, PRP lists, data. */
+enum { SLOT_BYTES = 1 << 17, DEPTH_MAX = 256, QUEUES_MAX = 8 };
+/* Guest memory: admin queues, I/O queues, PRP lists or SGL segments, data. */
 enum {
-  ADMIN_SQ = 0, ADMIN_CQ = PAGE, IO_SQ = 16 * PAGE, IO_CQ = IO_SQ + QUEUE * 64, LISTS = 64 * PAGE,
+  ADMIN_SQ = 0, ADMIN_CQ = PAGE, IO = 16 * PAGE, IO_PAIR = QUEUE * (64 + 16), LISTS = IO + QUEUES_MAX * IO_PAIR,
   DATA = LISTS + DEPTH_MAX * PAGE, RAM = DATA + DEPTH_MAX * SLOT_BYTES
 };
 /* What is read and written of the drive, bytes. */
@@ -16,6 +17,7 @@ enum { SPAN = 256 << 20 };
 static const uint64_t BASE = 0x100000000u;
 
 struct command { uint8_t opcode, flags; uint16_t id; uint32_t nsid, d2, d3; uint64_t meta, prp1, prp2; uint32_t d10, d11, d12, d13, d14, d15; };
+struct descriptor { uint64_t address; uint32_t length; uint8_t reserved[3], type; };
 struct completion { uint32_t d0, d1; uint16_t head, queue, id, status; };
 struct queue { volatile struct command *sq; volatile struct completion *cq; uint32_t depth, tail, head, phase; int sq_doorbell, cq_doorbell; };
 
@@ -98,8 +100,8 @@ static void admin(struct queue *q, struct command c) {
   ring(q->cq_doorbell, q->head);
 }
 
-/* 3.5.1: memory space and bus master on, admin queues, CC.EN, CSTS.RDY; then one pair of I/O queues. */
-static void start(struct queue *a, struct queue *io) {
+/* 3.5.1: memory space and bus master on, admin queues, CC.EN, CSTS.RDY; then pairs of I/O queues. */
+static void start(struct queue *a, struct queue *io, uint32_t pairs) {
   uint16_t on = 6;
   uint32_t off = 0, aqa = (ADMIN - 1) << 16 | (ADMIN - 1), enable = 4 << 20 | 6 << 16 | 1;
   uint64_t asq = BASE + ADMIN_SQ, acq = BASE + ADMIN_CQ;
@@ -112,26 +114,47 @@ static void start(struct queue *a, struct queue *io) {
   write_region(REGION_BAR0, 0x14, &enable, 4);
   while (!(read_register(0x1c) & 1)) usleep(1000);
   *a = (struct queue){ (void *)(ram + ADMIN_SQ), (void *)(ram + ADMIN_CQ), ADMIN, 0, 0, 1, 0, 1 };
-  *io = (struct queue){ (void *)(ram + IO_SQ), (void *)(ram + IO_CQ), QUEUE, 0, 0, 1, 2, 3 };
-  admin(a, (struct command){ .opcode = 5, .prp1 = BASE + IO_CQ, .d10 = (QUEUE - 1) << 16 | 1, .d11 = 1 });
-  admin(a, (struct command){ .opcode = 1, .prp1 = BASE + IO_SQ, .d10 = (QUEUE - 1) << 16 | 1, .d11 = 1 << 16 | 1 });
+  for (uint32_t id = 1; id <= pairs; id++) {
+    uint64_t sq = IO + (uint64_t)(id - 1) * IO_PAIR, cq = sq + QUEUE * 64;
+    io[id - 1] = (struct queue){ (void *)(ram + sq), (void *)(ram + cq), QUEUE, 0, 0, 1, (int)(2 * id), (int)(2 * id + 1) };
+    admin(a, (struct command){ .opcode = 5, .prp1 = BASE + cq, .d10 = (QUEUE - 1) << 16 | id, .d11 = 1 });
+    admin(a, (struct command){ .opcode = 1, .prp1 = BASE + sq, .d10 = (QUEUE - 1) << 16 | id, .d11 = id << 16 | 1 });
+  }
 }
 
-/* The command of one slot; every slot has data and a PRP list of its own. */
-static struct command prepare(int opcode, uint32_t bytes, int slot) {
-  uint64_t data = BASE + DATA + (uint64_t)slot * (bytes > PAGE ? bytes : PAGE), list = LISTS + (uint64_t)slot * PAGE;
-  struct command c = { .opcode = (uint8_t)opcode, .id = (uint16_t)slot, .nsid = 1, .prp1 = data, .d12 = bytes / 512 - 1 };
-  if (bytes > PAGE) c.prp2 = data + PAGE;
-  if (bytes > 2 * PAGE) {
-    c.prp2 = BASE + list;
-    for (uint32_t at = PAGE, i = 0; at < bytes; at += PAGE, i++) ((uint64_t *)(ram + list))[i] = data + at;
+/* 4.1.1: PRP entries, and a list where there are more than two. */
+static void point_by_prp(struct command *c, uint64_t data, uint64_t list, uint32_t bytes) {
+  c->prp1 = data;
+  if (bytes > PAGE) c->prp2 = data + PAGE;
+  if (bytes <= 2 * PAGE) return;
+  c->prp2 = BASE + list;
+  for (uint32_t at = PAGE, i = 0; at < bytes; at += PAGE, i++) ((uint64_t *)(ram + list))[i] = data + at;
+}
+
+/* 4.1.2: one data block in the command, or a last segment of them. */
+static void point_by_sgl(struct command *c, uint64_t data, uint64_t list, uint32_t bytes, int by_page) {
+  struct descriptor sgl1 = { data, bytes, { 0 }, 0 }, *segment = (void *)(ram + list);
+  c->flags = 1 << 6;
+  if (by_page) {
+    for (uint32_t at = 0; at < bytes; at += PAGE)
+      segment[at / PAGE] = (struct descriptor){ data + at, bytes - at < PAGE ? bytes - at : PAGE, { 0 }, 0 };
+    sgl1 = (struct descriptor){ BASE + list, (bytes + PAGE - 1) / PAGE * sizeof sgl1, { 0 }, 3 << 4 };
   }
+  memcpy(&c->prp1, &sgl1, sizeof sgl1);
+}
+
+/* The command of one slot; every slot has data and a list of its own. */
+static struct command prepare(int opcode, uint32_t bytes, int slot, const char *pointers) {
+  uint64_t data = BASE + DATA + (uint64_t)slot * (bytes > PAGE ? bytes : PAGE), list = LISTS + (uint64_t)slot * PAGE;
+  struct command c = { .opcode = (uint8_t)opcode, .id = (uint16_t)slot, .nsid = 1, .d12 = bytes / 512 - 1 };
+  if (!strcmp(pointers, "prp")) point_by_prp(&c, data, list, bytes);
+  else point_by_sgl(&c, data, list, bytes, !strcmp(pointers, "sgl-pages"));
   return c;
 }
 
 /* Writes the first SPAN bytes once, so that what is timed meets blocks that exist. */
 static void fill(struct queue *io) {
-  struct command c = prepare(1, SLOT_BYTES, 0);
+  struct command c = prepare(1, SLOT_BYTES, 0, "prp");
   for (uint64_t at = 0; at < SPAN; at += SLOT_BYTES) {
     c.d10 = (uint32_t)(at / 512);
     submit(io, &c);
@@ -154,53 +177,60 @@ static double cpu_seconds(const char *pid) {
   return (double)(user + system) / (double)sysconf(_SC_CLK_TCK);
 }
 
-struct load { struct queue *io; struct command commands[DEPTH_MAX]; int free[DEPTH_MAX], free_count; uint64_t blocks, random, done; uint32_t step; };
+/* What is common to all queues, and the slots that are free of each. */
+struct load { struct command commands[DEPTH_MAX]; uint64_t blocks, random, done; uint32_t step; };
+struct stream { struct queue *io; int free[DEPTH_MAX], free_count; };
 
-/* One turn: fills the queue with commands at random positions, then takes what has completed. */
-static inline void turn(struct load *l) {
+/* One turn of a queue: fills it with commands at random positions, then takes what has completed. */
+static inline void turn(struct load *l, struct stream *s) {
   int started = 0, taken = 0;
-  for (; l->free_count; started++) {
-    struct command *c = &l->commands[l->free[--l->free_count]];
+  for (; s->free_count; started++) {
+    struct command *c = &l->commands[s->free[--s->free_count]];
     l->random ^= l->random << 13; l->random ^= l->random >> 7; l->random ^= l->random << 17;
     c->d10 = (uint32_t)(l->random % l->blocks * l->step);
-    submit(l->io, c);
+    submit(s->io, c);
   }
-  if (started) ring(l->io->sq_doorbell, l->io->tail);
-  for (int id; (id = take(l->io)) >= 0; taken++) l->free[l->free_count++] = id;
-  if (taken) ring(l->io->cq_doorbell, l->io->head);
+  if (started) ring(s->io->sq_doorbell, s->io->tail);
+  for (int id; (id = take(s->io)) >= 0; taken++) s->free[s->free_count++] = id;
+  if (taken) ring(s->io->cq_doorbell, s->io->head);
   l->done += (uint64_t)taken;
 }
 
 int main(int argc, char **argv) {
   if (argc < 9) return 2;
-  int opcode = (int)strtol(argv[2], NULL, 0), depth = atoi(argv[4]);
+  int opcode = (int)strtol(argv[2], NULL, 0), depth = atoi(argv[4]), pairs = argc > 9 ? atoi(argv[9]) : 1;
+  const char *pointers = argc > 10 ? argv[10] : "prp";
   uint32_t bytes = (uint32_t)atoi(argv[3]);
-  if (depth < 1 || depth > DEPTH_MAX || bytes < 512 || bytes > SLOT_BYTES) return 2;
+  if (depth < 1 || pairs < 1 || pairs > QUEUES_MAX || depth * pairs > DEPTH_MAX) return 2;
+  if (bytes < 512 || bytes > SLOT_BYTES) return 2;
   double seconds = atof(argv[5]);
   pin(atoi(argv[7]));
   sock = connect_to(argv[1]);
   negotiate(sock);
   map_ram();
   if (!strcmp(argv[6], "mapped")) map_doorbells();
-  struct queue a, io;
-  start(&a, &io);
+  struct queue a, io[QUEUES_MAX];
+  start(&a, io, (uint32_t)pairs);
 
-  fill(&io);
+  fill(&io[0]);
   static struct load l;
-  l = (struct load){ .io = &io, .blocks = SPAN / bytes, .random = 88172645463325252u, .step = bytes / 512 };
-  for (int i = 0; i < depth; i++) {
-    l.commands[i] = prepare(opcode, bytes, i);
-    l.free[l.free_count++] = i;
+  static struct stream streams[QUEUES_MAX];
+  l = (struct load){ .blocks = SPAN / bytes, .random = 88172645463325252u, .step = bytes / 512 };
+  for (int i = 0; i < depth * pairs; i++) {
+    struct stream *s = &streams[i % pairs];
+    l.commands[i] = prepare(opcode, bytes, i, pointers);
+    s->io = &io[i % pairs];
+    s->free[s->free_count++] = i;
   }
   uint64_t begin = 0, counted = 0, moved = 0, progress = now_ns();
   uint64_t warm = progress + (uint64_t)(seconds < 1.5 ? seconds * 1e9 : 1.5e9);
   double cpu = 0;
   for (uint32_t turns = 0;; turns++) {
-    turn(&l);
+    for (int i = 0; i < pairs; i++) turn(&l, &streams[i]);
     if (turns & 63) continue;
     uint64_t t = now_ns();
     if (l.done != moved) { moved = l.done; progress = t; }
-    if (t > progress + 10000000000u) { fprintf(stderr, "stuck with %d commands in flight\n", depth - l.free_count); return 1; }
+    if (t > progress + 10000000000u) { fprintf(stderr, "stuck after %llu commands\n", (unsigned long long)l.done); return 1; }
     if (!begin && t > warm) { begin = t; counted = l.done; cpu = cpu_seconds(argv[8]); }
     if (begin && t > begin + (uint64_t)(seconds * 1e9)) {
       printf("{\"commands\":%llu,\"seconds\":%.6f,\"cpuSeconds\":%.3f}\n", (unsigned long long)(l.done - counted),
