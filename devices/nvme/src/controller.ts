@@ -14,7 +14,7 @@ import type { NamespaceOptions } from './namespace.ts';
 import { Namespaces } from './namespaces.ts';
 import { Processor } from './processor.ts';
 import { Queues } from './queues.ts';
-import { ControllerRegisters, ShutdownStatus } from './registers.ts';
+import { ControllerRegisters, ShutdownStatus, subsystemResetKey } from './registers.ts';
 import { Shutdown } from './shutdown.ts';
 import { Turns } from './turns.ts';
 
@@ -74,6 +74,7 @@ export class Controller implements PciDevice {
       intms: { write: (now) => this.#maskWritten(now) },
       intmc: { write: (now, was) => this.#maskWritten(now, was & ~now) },
       cc: { write: (now, was) => this.#configure(now, was) },
+      nssr: { write: (now) => this.#subsystemReset(now) },
     });
     this.queues = new Queues(host.state);
     this.errors = new ErrorLog(host.state);
@@ -178,6 +179,22 @@ export class Controller implements PciDevice {
     this.drained();
   }
 
+  /**
+   * NSSR was written (3.7.1). The subsystem is this controller: all its registers are reset, and RDY falls as for a controller reset. What PCI has stays as it
+   * is, since no client can be told that the link went down.
+   */
+  #subsystemReset(key: number): void {
+    if (key >>> 0 !== subsystemResetKey) return;
+    const { csts } = this.registers;
+    const { rdy } = csts;
+    this.#stop();
+    this.registers.reset();
+    csts.nssro = 1;
+    csts.rdy = rdy;
+    this.#stopping = true;
+    this.drained();
+  }
+
   /** Disowns all commands, and forgets all that a controller-level reset forgets. */
   #stop(): void {
     this.running = false;
@@ -206,7 +223,9 @@ export class Controller implements PciDevice {
 
   reset(kind: ResetKind): void {
     const { csts } = this.registers;
-    if (csts.rdy === 1 && csts.shst !== ShutdownStatus.complete) this.health.unsafeShutdown();
+    const { nssro } = csts;
+    const lostPower = kind !== 'function';
+    if (lostPower && csts.rdy === 1 && csts.shst !== ShutdownStatus.complete) this.health.unsafeShutdown();
     if (kind === 'disconnect') {
       this.running = false;
       this.processor.disown();
@@ -215,7 +234,10 @@ export class Controller implements PciDevice {
     }
     this.#stop();
     this.registers.reset();
-    if (kind !== 'conventional') return;
+    if (kind === 'function') {
+      csts.nssro = nssro;
+      return;
+    }
     this.health.powerCycle();
     this.features.timestamp.powerCycle();
   }

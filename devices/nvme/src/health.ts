@@ -58,7 +58,7 @@ export class Health {
     this.rows.writtenBytes[0] = this.rows.writtenBytes[0]! + lengthBytes;
   }
 
-  /** A reset or disconnect met a running controller that had not been shut down. */
+  /** The machine was reset, or has gone, without shutting the controller down. */
   unsafeShutdown(): void {
     this.rows.unsafeShutdowns[0] = this.rows.unsafeShutdowns[0]! + 1;
   }

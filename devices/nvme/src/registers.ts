@@ -4,7 +4,7 @@ import { doorbellsOffset, maxQueueEntries, mpsMax, mpsMin, queueCount, readyTime
 /** NVM Express Base 2.0. */
 export const specificationVersion = 0x0002_0000;
 
-/** BAR0 up to the doorbells (NVMe Base 2.0, 3.1.3). Offsets without a register read zero: no CMB, PMR, boot partitions, NSSR. */
+/** BAR0 up to the doorbells (NVMe Base 2.0, 3.1.3). Offsets without a register read zero: no CMB, PMR or boot partitions. */
 export const ControllerRegisters = registers(doorbellsOffset, {
   /** 3.1.3.1 */
   cap: u64(0x00, {
@@ -14,7 +14,7 @@ export const ControllerRegisters = registers(doorbellsOffset, {
     ams: ro(18, 17),
     to: ro(31, 24, readyTimeout),
     dstrd: ro(35, 32),
-    nssrs: ro(36),
+    nssrs: ro(36, 36, 1),
     /** The NVM command set only; bit 6 (I/O command sets by feature 19h) stays clear. */
     css: ro(44, 37, 1),
     mpsmin: ro(51, 48, mpsMin),
@@ -38,7 +38,9 @@ export const ControllerRegisters = registers(doorbellsOffset, {
     iocqes: rw(23, 20),
   }),
   /** 3.1.3.6 */
-  csts: u32(0x1c, { rdy: ro(0), cfs: ro(1), shst: ro(3, 2) }),
+  csts: u32(0x1c, { rdy: ro(0), cfs: ro(1), shst: ro(3, 2), nssro: w1c(4) }),
+  /** 3.1.3.7 */
+  nssr: u32(0x20, wo),
   /** 3.1.3.8 */
   aqa: u32(0x24, { asqs: rw(11, 0), acqs: rw(27, 16) }),
   /** 3.1.3.9, 3.1.3.10: the page number, 4 KiB pages. */
@@ -55,6 +57,9 @@ export const DoorbellRegisters = registers(queueCount * 8, {
     head: u32(4, wo),
   }),
 });
+
+/** "NVMe", which makes a write to NSSR a reset. */
+export const subsystemResetKey = 0x4e56_4d65;
 
 /** CSTS.SHST (3.1.3.6). */
 export const ShutdownStatus = { none: 0, processing: 1, complete: 2 } as const;

@@ -11,8 +11,8 @@ test('what CAP, VS and CRTO say', () => {
   const bytes = new Uint8Array(8);
   handle.bar(0).read(0, bytes, 0, 8);
   const cap = new DataView(bytes.buffer).getBigUint64(0, true);
-  // MQES 4095, CQR, TO 255, CSS the NVM command set alone, MPSMIN 4 KiB, MPSMAX 64 KiB, CRMS with media.
-  expect(cap).toBe(4095n | (1n << 16n) | (255n << 24n) | (1n << 37n) | (4n << 52n) | (1n << 59n));
+  // MQES 4095, CQR, TO 255, NSSRS, CSS the NVM command set alone, MPSMIN 4 KiB, MPSMAX 64 KiB, CRMS with media.
+  expect(cap).toBe(4095n | (1n << 16n) | (255n << 24n) | (1n << 36n) | (1n << 37n) | (4n << 52n) | (1n << 59n));
   expect(driver.registers.vs).toBe(0x0002_0000);
   handle.bar(0).read(0x68, bytes, 0, 4);
   expect(new DataView(bytes.buffer).getUint32(0, true)).toBe(255);
@@ -24,7 +24,7 @@ test('what CAP, VS and CRTO say', () => {
 test('registers that are not there read zero and take no writes', () => {
   const { handle, driver } = machine('mapped');
   const bytes = new Uint8Array(0x1000);
-  for (const offset of [0x20, 0x38, 0x50, 0x70, 0xe00]) handle.bar(0).write(offset, new Uint8Array(8).fill(0xff), 0, 8);
+  for (const offset of [0x38, 0x50, 0x70, 0xe00]) handle.bar(0).write(offset, new Uint8Array(8).fill(0xff), 0, 8);
   handle.bar(0).read(0x38, bytes, 0, 0x30);
   expect(bytes.every((byte) => byte === 0)).toBe(true);
   driver.registers.cc.value = 0xffff_fffe;
@@ -186,6 +186,28 @@ describe.each(ways)('starting and stopping, %s memory', (way) => {
     const data = pattern(12_288);
     await driver.write(queue, 1, 0, data, { blockBytes: 512, scattered: true });
     expect(await driver.read(queue, 1, 0, 12_288, { blockBytes: 512 })).toEqual(data);
+  });
+
+  test('AQA, ASQ and ACQ are read when it starts, and mean nothing to one that runs', async () => {
+    const { driver } = await started(way);
+    const nowhere = 0xdead_0000;
+    driver.registers.aqa = 0;
+    driver.registers.asq = nowhere;
+    driver.registers.acq = nowhere;
+    for (let count = 0; count < 40; count++) await driver.identifyController();
+    expect([driver.registers.aqa, driver.registers.asq, driver.registers.csts.value]).toEqual([0, nowhere, 1]);
+    driver.registers.cc.value = 0;
+    driver.registers.cc.value = enabled;
+    expect(driver.registers.csts.cfs).toBe(1);
+    await driver.enable();
+  });
+
+  test('reserved bits of CC and CSTS take no writes', async () => {
+    const { driver } = await started(way);
+    driver.registers.cc.value = (enabled | 0xff00_000e) >>> 0;
+    expect(driver.registers.cc.value).toBe(enabled);
+    driver.registers.csts.value = 0xffff_ffff;
+    expect(driver.registers.csts.value).toBe(1);
   });
 
   test('admin queues of two entries, as OVMF has them', async () => {
