@@ -11,6 +11,8 @@ const pollHelp =
 /** What every daemon is asked for. */
 export interface CommonOptions {
   readonly socket?: string;
+  /** Path of the control socket; without one there is none. */
+  readonly control?: string;
   readonly logLevel: LogLevel;
   readonly poll: PollMode;
 }
@@ -41,6 +43,7 @@ export function parseCommandLine<Options>(
     .version(line.version, '--version', 'print the version and exit')
     .helpOption('--help', 'print this help and exit')
     .option('--socket <path>', 'UNIX socket to serve on; left out with socket activation (LISTEN_FDS)')
+    .option('--control <path>', 'UNIX socket for an HTTP API of the device (GET /device, /metrics, /openapi.json)')
     .addOption(new Option('--log-level <level>', 'least level logged, on stderr').choices(logLevels).default('info'))
     .addOption(new Option('--poll [how]', pollHelp).choices(pollModes).preset('dedicated').default('adaptive'))
     .allowExcessArguments(false)

@@ -1,3 +1,14 @@
 export type { CommonOptions, LogLevel } from './command-line.ts';
+export {
+  type ControlRequest,
+  type DeviceControl,
+  type EventRoute,
+  type Metric,
+  Refusal,
+  type Route,
+  type Sample,
+  type Schema,
+  type Schemas,
+} from './control/route.ts';
 export { UsageError } from './errors.ts';
 export { type DaemonContext, type DaemonOptions, packageVersion, runDaemon } from './run-daemon.ts';

@@ -1,8 +1,10 @@
 import { readFileSync, writeSync } from 'node:fs';
-import { type Host, type PciDevice, serve } from '@sidecard/core';
+import { type Host, type PciDevice, type Server, serve } from '@sidecard/core';
 import { loadNative, type Native } from '@sidecard/native';
 import { type CommandLine, type CommonOptions, parseCommandLine } from './command-line.ts';
-import { exitCode, oneLine } from './errors.ts';
+import { type ControlSocket, controlSocket } from './control/control-socket.ts';
+import type { DeviceControl } from './control/route.ts';
+import { exitCode, oneLine, UsageError } from './errors.ts';
 import { listenAt } from './listen-at.ts';
 import { createLogger } from './logger.ts';
 import { Signals } from './signals.ts';
@@ -15,12 +17,14 @@ export interface DaemonContext {
   readonly instance: string;
 }
 
-export interface DaemonOptions<Options> extends CommandLine {
+export interface DaemonOptions<Options, Device extends PciDevice> extends CommandLine {
   /**
    * Checks the arguments, and answers what makes the device. Both throw Errors of one line; `kind: 'usage'` among their properties is a mistake
    * at the command line.
    */
-  create(args: Options & CommonOptions, context: DaemonContext): (host: Host) => PciDevice;
+  create(args: Options & CommonOptions, context: DaemonContext): (host: Host) => Device;
+  /** What the device adds to the control socket, where one is asked for. */
+  control?(device: Device): DeviceControl;
 }
 
 /**
@@ -28,7 +32,9 @@ export interface DaemonOptions<Options> extends CommandLine {
  * look again at what it stands on.
  * Ends the process: 0, 1 for a failure, 2 for usage.
  */
-export async function runDaemon<Options>(daemon: DaemonOptions<Options>): Promise<void> {
+export async function runDaemon<Options, Device extends PciDevice = PciDevice>(
+  daemon: DaemonOptions<Options, Device>,
+): Promise<void> {
   tuneCompiler();
   try {
     await start(daemon);
@@ -47,18 +53,38 @@ function complain(text: string): void {
   }
 }
 
-async function start<Options>(daemon: DaemonOptions<Options>): Promise<void> {
+async function start<Options, Device extends PciDevice>(daemon: DaemonOptions<Options, Device>): Promise<void> {
   const args = parseCommandLine<Options>(daemon, process.argv.slice(2), (text) => writeSync(1, text));
   if (args === null) return;
   const at = listenAt(args.socket, process.env, process.pid);
   const instance = 'socketPath' in at ? at.socketPath : `fd ${at.listenFd}`;
+  if (args.control !== undefined && args.control === args.socket) {
+    throw new UsageError('--control and --socket are the same path');
+  }
   const native = loadNative();
   const create = daemon.create(args, { native, instance });
   const log = await createLogger(daemon.name, args.logLevel, native);
   const signals = new Signals(log);
-  const server = await serve({ at, log, native, poll: args.poll }, create);
+  const control = args.control === undefined ? null : controlSocket(native, args.control);
+  let device: Device | null = null;
+  const server = await serve({ at, log, native, poll: args.poll }, (host) => {
+    device = create(host);
+    return device;
+  }).catch((error: unknown) => {
+    control?.close();
+    throw error;
+  });
   log.info({ socket: instance, version: daemon.version }, 'serving');
-  signals.serve(server);
+  signals.serve({ ...server, close: () => closeBoth(control, server) });
+  if (control === null) return;
+  const { name, version, description } = daemon;
+  const added = daemon.control?.(device!) ?? { routes: [] };
+  await control.serve({ name, version, description, instance }, server, added, log);
+}
+
+async function closeBoth(control: ControlSocket | null, server: Server): Promise<void> {
+  control?.close();
+  await server.close();
 }
 
 /** The version in the package.json above the folder of `moduleUrl` (import.meta.url of a file in src or dist). */

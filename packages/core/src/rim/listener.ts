@@ -16,10 +16,30 @@ export interface Listener {
   close(): void;
 }
 
+/** A listening socket with a file that this process made. */
+export interface BoundSocket {
+  readonly fd: number;
+  /** Removes the file; the fd stays. */
+  remove(): void;
+}
+
+/** Binds and listens at a path, for the owner alone. A file that a killed daemon left is replaced. Throws ListenError. */
+export function bindSocket(native: Native, path: string, backlog: number): BoundSocket {
+  const fd = bind(native, path, backlog);
+  const inode = inodeOf(path);
+  return {
+    fd,
+    remove: () => {
+      // Another daemon may have taken the path meanwhile: its socket stays.
+      if (inode >= 0 && inodeOf(path) === inode) unlinkSync(path);
+    },
+  };
+}
+
 /** Listens, and hands every connection's fd to `accepted`. Throws ListenError. */
 export function listen(native: Native, at: ListenAt, accepted: (fd: number) => void): Listener {
-  const fd = 'listenFd' in at ? inherited(native, at.listenFd) : bind(native, at.socketPath);
-  const inode = 'socketPath' in at ? inodeOf(at.socketPath) : -1;
+  const bound = 'socketPath' in at ? bindSocket(native, at.socketPath, BACKLOG) : null;
+  const fd = 'listenFd' in at ? inherited(native, at.listenFd) : bound!.fd;
   const watch: Watch = native.watch(fd, 'read', () => {
     for (let client = native.accept(fd); client >= 0; client = native.accept(fd)) accepted(client);
   });
@@ -27,21 +47,20 @@ export function listen(native: Native, at: ListenAt, accepted: (fd: number) => v
     close: () => {
       watch.close();
       native.close(fd);
-      // Another daemon may have taken the path meanwhile: its socket stays.
-      if ('socketPath' in at && inode >= 0 && inodeOf(at.socketPath) === inode) unlinkSync(at.socketPath);
+      bound?.remove();
     },
   };
 }
 
-function bind(native: Native, path: string): number {
+function bind(native: Native, path: string, backlog: number): number {
   try {
-    return native.listen(path, SOCKET_MODE, BACKLOG);
+    return native.listen(path, SOCKET_MODE, backlog);
   } catch (error) {
     if (codeOf(error) !== 'EADDRINUSE') throw refused(path, error);
   }
   removeStale(native, path);
   try {
-    return native.listen(path, SOCKET_MODE, BACKLOG);
+    return native.listen(path, SOCKET_MODE, backlog);
   } catch (error) {
     throw refused(path, error);
   }

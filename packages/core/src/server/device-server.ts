@@ -8,7 +8,7 @@ import { type PollMode, Reactor, type ReactorWorld } from '../reactor/reactor.ts
 import type { StateArena } from '../state/arena.ts';
 import type { Channel } from './channel.ts';
 import { DeferredWork } from './deferred-work.ts';
-import { Session, SessionBuffers } from './session.ts';
+import { type ServerCounts, Session, SessionBuffers } from './session.ts';
 import { SocketChannel } from './socket-channel.ts';
 import { TwinSocket } from './twin-socket.ts';
 
@@ -47,6 +47,7 @@ export class DeviceServer {
   readonly memory: ClientMemory;
   readonly interrupts: InterruptController;
   readonly reactor: Reactor;
+  readonly counts: ServerCounts = { clients: 0, refused: 0, messages: 0 };
   readonly #options: DeviceServerOptions;
   readonly #buffers: SessionBuffers;
   readonly #deferred = new DeferredWork();
@@ -94,6 +95,7 @@ export class DeviceServer {
     // QEMU's quick re-plug connects anew before the old connection has been seen to end: look once more.
     for (let i = 0; i < LAST_READS && this.#session?.poll(); i++) this.#afterWork();
     if (this.#session !== null) {
+      this.counts.refused++;
       this.#options.log.warn({}, 'A second client was refused: one at a time');
       channel.close();
       return false;
@@ -109,11 +111,13 @@ export class DeviceServer {
       log,
       closeFd: (fd) => native.close(fd),
       drainMs: drainMs ?? DRAIN_MS,
+      counts: this.counts,
       makeTwin: (one) => this.#makeTwin(one),
       ended: (reason) => this.#disconnected(reason),
     });
     this.#session = session;
     this.#forgetSession = this.reactor.add(session, true);
+    this.counts.clients++;
     log.info({}, 'A client has connected');
     return true;
   }

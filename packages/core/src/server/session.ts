@@ -22,6 +22,14 @@ import type { TwinSocket } from './twin-socket.ts';
 /** Room for the reply to any message but a long REGION_READ, bytes. */
 const SMALL_REPLY_BYTES = 8192;
 
+/** Since the server was made; for whoever asks. */
+export interface ServerCounts {
+  clients: number;
+  /** Clients that came while another was connected. */
+  refused: number;
+  messages: number;
+}
+
 /** Buffers of a connection, used again by the next one. */
 export class SessionBuffers {
   readonly framer: Framer;
@@ -42,6 +50,7 @@ export interface SessionParts {
   readonly log: Log;
   readonly closeFd: CloseFd;
   readonly drainMs: number;
+  readonly counts: ServerCounts;
   /** A fresh socket pair for server-to-client requests, where the system has one. */
   readonly makeTwin: (session: Session) => TwinSocket | null;
   /** The connection has ended; nobody may look at it any more, and its descriptors are about to be closed. */
@@ -220,6 +229,7 @@ export class Session implements PollSource {
   #handle(): boolean {
     const { message, outbox } = this;
     message.read();
+    this.parts.counts.messages++;
     if (message.isReply) {
       this.dma?.replied(message);
       return true;

@@ -1,0 +1,61 @@
+import { Ajv, type ValidateFunction } from 'ajv';
+import { Refusal, type Route, type Schemas } from './route.ts';
+
+/** What a route takes, compiled from its schemas. */
+export class Checks {
+  readonly #body: ValidateFunction | null;
+  readonly #parameters: ValidateFunction;
+  readonly #query: ValidateFunction;
+
+  constructor(route: Route) {
+    this.#body = route.body === undefined ? null : strict.compile(route.body);
+    this.#parameters = texts.compile(objectOf(route.parameters ?? {}, true));
+    this.#query = texts.compile(objectOf(route.query ?? {}, false));
+  }
+
+  /** True for a route that takes a body. */
+  get wantsBody(): boolean {
+    return this.#body !== null;
+  }
+
+  /** @throws Refusal 400 */
+  body(body: unknown): unknown {
+    if (this.#body !== null) check(strict, this.#body, body, 'the body');
+    return body;
+  }
+
+  /** Texts of path and query, as what their schemas say they are. @throws Refusal 400 */
+  parameters(path: { readonly [name: string]: string }, search: URLSearchParams): object {
+    const query: { [name: string]: unknown } = {};
+    for (const name of search.keys()) {
+      const values = search.getAll(name);
+      if (values.length > 1) throw new Refusal(400, `the query has ${name} ${values.length} times`);
+      query[name] = values[0];
+    }
+    const given = { ...path };
+    check(texts, this.#parameters, given, 'the path');
+    check(texts, this.#query, query, 'the query');
+    return { ...query, ...given };
+  }
+}
+
+const strict = new Ajv({ strict: true });
+const texts = new Ajv({ strict: true, coerceTypes: true });
+
+function objectOf(properties: Schemas, required: boolean): object {
+  return {
+    type: 'object',
+    properties,
+    additionalProperties: false,
+    ...(required && { required: Object.keys(properties) }),
+  };
+}
+
+function check(ajv: Ajv, validate: ValidateFunction, data: unknown, what: string): void {
+  if (validate(data)) return;
+  const [error] = validate.errors ?? [];
+  const extra = error?.params as { additionalProperty?: string; allowedValues?: unknown[] } | undefined;
+  const reason = ajv.errorsText(validate.errors, { dataVar: what });
+  const more = extra?.additionalProperty ?? extra?.allowedValues?.join(', ');
+  throw new Refusal(400, more === undefined ? reason : `${reason}: ${more}`);
+}

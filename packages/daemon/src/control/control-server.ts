@@ -1,0 +1,165 @@
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
+import type { Log } from '@sidecard/core';
+import { Checks } from './checks.ts';
+import { Connections } from './connections.ts';
+import { EventStream } from './event-stream.ts';
+import { parserRefusal, refusalText, refuse } from './refusals.ts';
+import { checkBodyHeader, readBody } from './request-body.ts';
+import { type EventRoute, Refusal, type Route } from './route.ts';
+import { Router } from './router.ts';
+
+/** Longest header, bytes. */
+const maxHeaderBytes = 8192;
+/** Readers of streams at once. */
+export const maxStreams = 16;
+const neverMs = 2 ** 31 - 1;
+
+export interface ControlServerOptions {
+  readonly routes: readonly Route[];
+  readonly events: readonly EventRoute[];
+  readonly log: Log;
+}
+
+/**
+ * The HTTP server of the control socket. It runs on the device's thread, between its turns: one request is handled for each turn of the event loop,
+ * whatever the number of clients, and an idle server has no timers.
+ */
+export class ControlServer {
+  readonly #router: Router;
+  readonly #checks = new Map<Route, Checks>();
+  readonly #log: Log;
+  readonly #http: Server;
+  readonly #connections = new Connections();
+  readonly #streams = new Set<EventStream>();
+  readonly #queue: (() => void)[] = [];
+
+  /** @throws when two routes are the same, or a schema is wrong. */
+  constructor({ routes, events, log }: ControlServerOptions) {
+    this.#router = new Router(routes, events);
+    for (const route of routes) this.#checks.set(route, new Checks(route));
+    this.#log = log;
+    // Times are kept by Connections: Node would look every so often, for ever.
+    this.#http = createServer({
+      maxHeaderSize: maxHeaderBytes,
+      requireHostHeader: false,
+      connectionsCheckingInterval: neverMs,
+      keepAliveTimeout: 0,
+    });
+    this.#http.prependListener('connection', (socket: Socket) => void this.#connections.add(socket));
+    this.#http.on('request', (request, response) => this.#requested(request, response));
+    this.#http.on('checkExpectation', (_, response) =>
+      refuse(response, new Refusal(417, 'nothing but 100-continue can be expected')),
+    );
+    this.#http.on('connect', (_, socket) => socket.end(refusalText(405, 'this is no proxy')));
+    this.#http.on('clientError', (error, socket) => {
+      const { status, message } = parserRefusal(error);
+      if (socket.writable) socket.end(refusalText(status, message));
+      else socket.destroy();
+    });
+  }
+
+  /** Serves a socket that listens, with the connections that wait there. @param backlog connections taken at once. */
+  listen(fd: number, backlog: number): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#http.once('error', reject);
+      this.#http.listen({ fd, backlog }, resolve);
+    });
+  }
+
+  /** Ends all connections, and closes the socket. */
+  close(): void {
+    this.#http.close();
+    for (const stream of this.#streams) stream.end();
+    this.#connections.close();
+  }
+
+  #requested(request: IncomingMessage, response: ServerResponse): void {
+    const { socket } = request;
+    if (socket.destroyed) return;
+    if (!this.#connections.begin(socket)) {
+      socket.destroy();
+      return;
+    }
+    response.on('close', () => this.#connections.answered(socket));
+    this.#serve(request, response).catch((error: unknown) => {
+      if (!(error instanceof Refusal)) {
+        this.#log.error(
+          { error, request: `${request.method} ${request.url}` },
+          'A control request failed: please report it',
+        );
+      }
+      refuse(
+        response,
+        error instanceof Refusal ? error : new Refusal(500, 'the daemon failed at this; its log says more'),
+      );
+    });
+  }
+
+  async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const { path, search } = target(request.url ?? '');
+    const found = this.#router.find(request.method ?? '', path);
+    if (found.kind === 'events') {
+      checkBodyHeader(request, false);
+      await this.#turn();
+      this.#connections.received(request.socket);
+      this.#stream(response, found.route);
+      return;
+    }
+    const { route } = found;
+    const checks = this.#checks.get(route)!;
+    checkBodyHeader(request, checks.wantsBody);
+    const parameters = checks.parameters(found.parameters, search);
+    const given = checks.wantsBody ? await readBody(request) : undefined;
+    this.#connections.received(request.socket);
+    await this.#turn();
+    if (request.socket.destroyed) return;
+    const answer = await route.handle({ body: checks.body(given), parameters });
+    if (route.method !== 'GET') this.#log.debug({ method: route.method, path }, 'control');
+    answerWith(response, route, answer);
+  }
+
+  #stream(response: ServerResponse, route: EventRoute): void {
+    if (this.#streams.size >= maxStreams) throw new Refusal(503, `there are ${maxStreams} streams already`);
+    const stream = new EventStream(response, route);
+    this.#streams.add(stream);
+    response.on('close', () => {
+      stream.end();
+      this.#streams.delete(stream);
+    });
+  }
+
+  /** Waits until it is this request's turn: one for each turn of the event loop. */
+  #turn(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#queue.push(resolve);
+      if (this.#queue.length === 1) setImmediate(this.#next);
+    });
+  }
+
+  readonly #next = () => {
+    this.#queue.shift()!();
+    if (this.#queue.length > 0) setImmediate(this.#next);
+  };
+}
+
+/** @throws Refusal 400 */
+function target(url: string): { path: string; search: URLSearchParams } {
+  if (!url.startsWith('/')) throw new Refusal(400, 'the target of a request begins with /');
+  const [path = '', ...rest] = url.split('?');
+  return { path, search: new URLSearchParams(rest.join('?')) };
+}
+
+function answerWith(response: ServerResponse, route: Route, answer: unknown): void {
+  if (route.answer === undefined) {
+    response.writeHead(204).end();
+    return;
+  }
+  const body = route.answerType === undefined ? `${JSON.stringify(answer)}\n` : String(answer);
+  response.writeHead(200, {
+    'content-type': route.answerType ?? 'application/json',
+    'content-length': Buffer.byteLength(body),
+    'cache-control': 'no-store',
+  });
+  response.end(body);
+}

@@ -1,0 +1,170 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { type IncomingMessage, request } from 'node:http';
+import { connect, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
+import { bindSocket } from '@sidecard/core';
+import { loadNative } from '@sidecard/native';
+import { RecordedLog } from '@sidecard/testing';
+import { ControlServer } from '../../src/control/control-server.ts';
+import { type EventRoute, Refusal, type Route } from '../../src/control/route.ts';
+
+const level = { enum: [0, 1] };
+
+/** A control server with a device that counts what reaches it. */
+export class Rig {
+  readonly folder = mkdtempSync(join(tmpdir(), 'control-'));
+  readonly path = join(this.folder, 'control.sock');
+  readonly log = new RecordedLog();
+  readonly lamps: { [name: string]: number } = { red: 0, green: 0 };
+  /** Handlers that ran. */
+  handled = 0;
+  readonly senders = new Set<(change: unknown) => void>();
+  readonly server: ControlServer;
+  #release: (() => void)[] = [];
+
+  readonly routes: Route[] = [
+    {
+      method: 'GET',
+      path: '/lamps',
+      summary: 'All.',
+      answer: { type: 'object' },
+      handle: () => this.#seen(this.lamps),
+    },
+    {
+      method: 'PATCH',
+      path: '/lamps',
+      summary: 'Some.',
+      body: {
+        type: 'object',
+        properties: { red: level, green: level },
+        minProperties: 1,
+        additionalProperties: false,
+      },
+      handle: ({ body }) => void Object.assign(this.#seen(this.lamps), body),
+    },
+    {
+      method: 'GET',
+      path: '/lamps/{number}',
+      summary: 'One.',
+      parameters: { number: { type: 'integer', minimum: 1, maximum: 9 } },
+      query: { how: { enum: ['short', 'long'] } },
+      answer: { type: 'object' },
+      handle: ({ parameters }) => this.#seen({ parameters }),
+    },
+    {
+      method: 'DELETE',
+      path: '/lamps/{number}',
+      summary: 'Not now.',
+      parameters: { number: { type: 'integer' } },
+      handle: () => {
+        throw new Refusal(409, 'it is lit');
+      },
+    },
+    {
+      method: 'POST',
+      path: '/broken',
+      summary: 'Our mistake.',
+      handle: () => {
+        throw new TypeError('secret detail');
+      },
+    },
+    {
+      method: 'POST',
+      path: '/slow',
+      summary: 'Takes until it is released.',
+      handle: () => this.#seen(new Promise<void>((resolve) => this.#release.push(resolve))),
+    },
+  ];
+  readonly events: EventRoute[] = [
+    {
+      path: '/changes',
+      summary: 'Lamps.',
+      state: { answer: { type: 'object' }, read: () => this.lamps },
+      change: {
+        answer: { type: 'object' },
+        subscribe: (send) => {
+          this.senders.add(send);
+          return () => void this.senders.delete(send);
+        },
+      },
+    },
+  ];
+
+  private constructor() {
+    this.server = new ControlServer({ routes: this.routes, events: this.events, log: this.log });
+  }
+
+  static async start(): Promise<Rig> {
+    const rig = new Rig();
+    await rig.server.listen(bindSocket(loadNative(), rig.path, 16).fd, 16);
+    return rig;
+  }
+
+  close(): void {
+    this.server.close();
+    rmSync(this.folder, { recursive: true });
+  }
+
+  release(): void {
+    for (const release of this.#release.splice(0)) release();
+  }
+
+  change(data: unknown): void {
+    for (const send of this.senders) send(data);
+  }
+
+  /** A well-made request: its status, headers and body. */
+  ask(method: string, path: string, body?: unknown, headers: object = {}): Promise<Answer> {
+    return new Promise((resolve, reject) => {
+      const text = body === undefined ? undefined : Buffer.isBuffer(body) ? body : JSON.stringify(body);
+      const json =
+        text === undefined ? {} : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) };
+      const sent = request(
+        { socketPath: this.path, method, path, agent: false, headers: { ...json, ...headers } },
+        (got) => resolve(wholeAnswer(got)),
+      );
+      sent.on('error', reject);
+      sent.end(text);
+    });
+  }
+
+  /** Bytes as they are; everything that comes until the end, or until nothing has come for `quietMs`. */
+  async raw(bytes: string | Buffer, { half = false, quietMs = 2000 } = {}): Promise<string> {
+    const socket = this.connect();
+    let got = '';
+    socket.on('data', (data) => {
+      got += data;
+    });
+    const ended = new Promise((resolve) => socket.on('close', resolve));
+    socket.write(bytes);
+    if (half) socket.end();
+    await Promise.race([ended, setTimeout(quietMs)]);
+    socket.destroy();
+    return got;
+  }
+
+  connect(): Socket {
+    return connect(this.path).on('error', () => {});
+  }
+
+  #seen<T>(value: T): T {
+    this.handled++;
+    return value;
+  }
+}
+
+export interface Answer {
+  readonly status: number;
+  readonly headers: IncomingMessage['headers'];
+  readonly text: string;
+  readonly json: unknown;
+}
+
+async function wholeAnswer(message: IncomingMessage): Promise<Answer> {
+  let text = '';
+  for await (const chunk of message) text += chunk;
+  const json = message.headers['content-type'] === 'application/json' && text !== '' ? JSON.parse(text) : null;
+  return { status: message.statusCode!, headers: message.headers, text, json };
+}
