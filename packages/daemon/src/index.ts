@@ -1,4 +1,6 @@
 export type { CommonOptions, LogLevel } from './command-line.ts';
+export type { ControlClient, ControlError, ControlEvent } from './control/client.ts';
+export { openControl } from './control/open-control.ts';
 export {
   type ControlRequest,
   type DeviceControl,
@@ -12,3 +14,4 @@ export {
 } from './control/route.ts';
 export { UsageError } from './errors.ts';
 export { type DaemonContext, type DaemonOptions, packageVersion, runDaemon } from './run-daemon.ts';
+export { runTool, type Tool } from './run-tool.ts';
