@@ -18,10 +18,10 @@ export interface NvmeDiskOptions {
 export class NvmeDisk {
   readonly image: string;
   readonly device: DeviceProcess;
-  readonly #folder: string;
+  readonly folder: string;
 
   private constructor(folder: string, image: string, device: DeviceProcess) {
-    this.#folder = folder;
+    this.folder = folder;
     this.image = image;
     this.device = device;
   }
@@ -67,7 +67,7 @@ export class NvmeDisk {
   async stop(): Promise<void> {
     const survived = this.device.running;
     const status = await this.device.stop();
-    rmSync(this.#folder, { recursive: true, force: true });
+    rmSync(this.folder, { recursive: true, force: true });
     if (!survived || status !== 0) throw new Error(`sidecard-nvme ended with ${status}:\n${this.device.log}`);
   }
 }
@@ -101,7 +101,7 @@ export async function until(guest: Guest, condition: string, seconds = 20): Prom
 }
 
 /** Of the kernel's warnings those that could be about the device; the rest is what QEMU's machine has it say at boot. */
-const concerning = /nvme|pcieport|block|I\/O|buffer|hung|timeout|WARNING|BUG|Oops|call trace|EXT4|XFS|BTRFS/i;
+const concerning = /nvme|pcieport|blk|I\/O error|hung|timeout|timed out|WARNING:|BUG:|Oops|Call Trace|EXT4|XFS|BTRFS/;
 
 /** The guest's kernel's warnings, and worse, that could be about the device, but for those that a test expects. */
 export async function complaints(guest: Guest, expected: readonly RegExp[] = []): Promise<string[]> {

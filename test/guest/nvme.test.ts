@@ -63,7 +63,7 @@ describe.skipIf(noGuests).each([
   });
 
   test('fio verifies mixed reads and writes of 512 B to 256 KiB', async () => {
-    const sizes = '--bsrange=512-256k --bs_unaligned=0 --blockalign=512';
+    const sizes = '--bsrange=512-256k --bs_unaligned=0 --blockalign=512 --serialize_overlap=1';
     await guest.check(`${fio} --name=mixed --rw=randrw ${sizes} --size=${fioMiB * 2}M`, { timeoutMs: 100_000 });
   });
 
