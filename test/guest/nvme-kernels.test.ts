@@ -55,39 +55,30 @@ for (const release of otherReleases) {
       await guest.check(`${fio} ${load} --numjobs=2 --offset_increment=128M`, { timeoutMs: 100_000 });
     });
 
-    test('ext4 is filled and stays sound', async () => {
-      const partition = await partitioned(guest);
-      const ext4 = fileSystems.find(({ name }) => name === 'ext4')!;
-      await guest.check(ext4.make(partition));
-      await mount(guest, ext4, partition);
+    test('ext4 is filled and stays sound', () => soundness('ext4', '96M'));
+
+    // xfs_scrub needs a kernel that is built for it; -x reads every block of every file from the medium.
+    if (release === 'trixie-backports' && sharedMemory)
+      test('xfs is filled, scrubbed and stays sound', () => soundness('xfs', '320M', 'xfs_scrub -n -x /mnt'));
+
+    async function soundness(name: string, size: string, scrub = 'true'): Promise<void> {
+      const fileSystem = fileSystems.find((each) => each.name === name)!;
+      const partition = `${disk}p1`;
+      await guest.check(`printf 'label: gpt\\n,${size}\\n' | sfdisk -q --wipe always ${disk}`);
+      await until(guest, `[ -b ${partition} ]`);
+      await guest.check(fileSystem.make(partition));
+      await mount(guest, fileSystem, partition);
       await fill(guest);
+      await guest.check(scrub);
       await unmount(guest);
-      await guest.check(ext4.check(partition));
-      await mount(guest, ext4, partition);
+      await guest.check(fileSystem.check(partition));
+      await mount(guest, fileSystem, partition);
       await compare(guest);
       await unmount(guest);
-    });
-
-    test.runIf(release === 'trixie-backports')('xfs is scrubbed', async () => {
-      const partition = await partitioned(guest);
-      const xfs = fileSystems.find(({ name }) => name === 'xfs')!;
-      await guest.check(xfs.make(partition));
-      await mount(guest, xfs, partition);
-      await fill(guest);
-      // -x reads every block of every file from the medium.
-      await guest.check('xfs_scrub -n -x /mnt');
-      await unmount(guest);
-      await guest.check(xfs.check(partition));
-    });
+    }
 
     test('the guest has no complaint', async () => {
       expect(await complaints(guest, [/resetting controller$/])).toEqual([]);
     });
   });
-}
-
-async function partitioned(guest: Guest): Promise<string> {
-  await guest.check(`printf 'label: gpt\\n,320M\\n,\\n' | sfdisk -q --wipe always ${disk}`);
-  await until(guest, `[ -b ${disk}p1 ]`);
-  return `${disk}p1`;
 }
