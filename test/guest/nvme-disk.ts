@@ -17,13 +17,16 @@ export interface NvmeDiskOptions {
 /** An NVMe daemon on an image in a folder of its own, and the guests that use it one after the other. */
 export class NvmeDisk {
   readonly image: string;
-  readonly device: DeviceProcess;
+  /** Files of this daemon; gone when it stops. */
   readonly folder: string;
+  readonly #args: readonly string[];
+  #device: DeviceProcess;
 
-  private constructor(folder: string, image: string, device: DeviceProcess) {
+  private constructor(folder: string, image: string, args: readonly string[], device: DeviceProcess) {
     this.folder = folder;
     this.image = image;
-    this.device = device;
+    this.#args = args;
+    this.#device = device;
   }
 
   static async start({ prepare, size = '1G', args }: NvmeDiskOptions = {}): Promise<NvmeDisk> {
@@ -33,12 +36,15 @@ export class NvmeDisk {
       await prepare?.(image);
       const drive = prepare ? `file=${image}` : `file=${image},size=${size}`;
       const all = ['--drive', drive, ...(args?.(folder) ?? [])];
-      const device = await DeviceProcess.start('sidecard-nvme', join(folder, 'nvme.sock'), all);
-      return new NvmeDisk(folder, image, device);
+      return new NvmeDisk(folder, image, all, await startDaemon(folder, all));
     } catch (error) {
       rmSync(folder, { recursive: true, force: true });
       throw error;
     }
+  }
+
+  get device(): DeviceProcess {
+    return this.#device;
   }
 
   get socket(): string {
@@ -63,13 +69,30 @@ export class NvmeDisk {
     return Guest.boot({ devices: [this.socket], ...options });
   }
 
+  /** Another daemon on the same files, once no guest is attached. */
+  async restart(): Promise<void> {
+    await this.#end();
+    this.#device = await startDaemon(this.folder, this.#args);
+  }
+
   /** Ends the daemon, which must have survived everything so far and must end cleanly. */
   async stop(): Promise<void> {
+    try {
+      await this.#end();
+    } finally {
+      rmSync(this.folder, { recursive: true, force: true });
+    }
+  }
+
+  async #end(): Promise<void> {
     const survived = this.device.running;
     const status = await this.device.stop();
-    rmSync(this.folder, { recursive: true, force: true });
     if (!survived || status !== 0) throw new Error(`sidecard-nvme ended with ${status}:\n${this.device.log}`);
   }
+}
+
+function startDaemon(folder: string, args: readonly string[]): Promise<DeviceProcess> {
+  return DeviceProcess.start('sidecard-nvme', join(folder, 'nvme.sock'), args);
 }
 
 /** Writes random data and answers its sha256; `start` and `count` in MiB. */
