@@ -16,8 +16,6 @@ export interface Written<T> {
  */
 export class History<T> {
   #entries: Written<T>[];
-  /** Told of the value that was unknown at first. */
-  learned: (value: T) => void = () => {};
 
   constructor(value: T | undefined) {
     this.#entries = [{ value, begun: -1, ended: -1, gone: Number.POSITIVE_INFINITY }];
@@ -65,7 +63,6 @@ export class History<T> {
     if (found.length === 0) {
       if (unknown === undefined || unknown.gone <= since) return false;
       unknown.value = value;
-      this.learned(value);
       found.push(unknown);
     }
     // It has happened by now, whenever its command completes.

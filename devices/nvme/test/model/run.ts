@@ -4,6 +4,7 @@ import { generator } from '../test-drive.ts';
 import { actions } from './actions/index.ts';
 import { Reset, Start } from './actions/resets.ts';
 import { drain } from './actions/time.ts';
+import { askDefaults } from './commands/features.ts';
 import { DiskModel } from './disk-model.ts';
 import { Model } from './model.ts';
 import { ModelDrive } from './model-drive.ts';
@@ -62,6 +63,11 @@ function begin(way: Way, drawn: Setup): { model: Model; real: Real } {
     { entries: 5, shared: false },
     { entries: 64, shared: true },
   ]).act(model, real);
+  for (const question of askDefaults(model)) {
+    if (model.submission.get(0)!.full) drain(model, real);
+    model.submit(model.submission.get(0)!, question);
+  }
+  drain(model, real);
   return { model, real };
 }
 

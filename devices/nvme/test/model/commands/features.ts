@@ -67,8 +67,12 @@ function statusesOf(model: Model, { feature, nsid, statuses }: FeatureUse): read
   return statuses;
 }
 
-function historyOf(model: Model, { feature, nsid, cdw11, selectMask }: FeatureUse) {
-  return model.features.value(feature, (cdw11 & selectMask) + nsid * 0x1_0000_0000);
+function selectorOf({ nsid, cdw11, selectMask }: FeatureUse): number {
+  return (cdw11 & selectMask) + nsid * 0x1_0000_0000;
+}
+
+function historyOf(model: Model, how: FeatureUse) {
+  return model.features.value(how.feature, selectorOf(how));
 }
 
 /** Set Features (NVMe Base 2.0, 5.27). */
@@ -142,6 +146,40 @@ class GetFeatures extends Pending {
       () => `${this}: feature ${hex(feature)} is ${hex(value)}, not one of ${history}`,
     );
   }
+}
+
+/** Get Features, the default value. */
+class GetDefault extends Pending {
+  readonly sqe;
+  readonly #use: FeatureUse;
+
+  constructor(model: Model, how: FeatureUse) {
+    super(model);
+    this.#use = how;
+    const { feature, nsid, cdw11, selectMask } = how;
+    this.sqe = { opcode: AdminOpcode.getFeatures, nsid, cdw10: feature | (1 << 8), cdw11: cdw11 & selectMask };
+  }
+
+  override ended(completion: NvmeCompletion): void {
+    const { feature, valueMask } = this.#use;
+    if (completion.status !== Status.success) return;
+    this.model.features.default(feature, selectorOf(this.#use), (completion.dw0 & valueMask) >>> 0);
+  }
+}
+
+/** What the features are that have not been set, for the beginning of a run. */
+export function askDefaults(model: Model): Pending[] {
+  const thresholds = [0, 1 << 20].map((selector) =>
+    use(Feature.temperatureThreshold, selector, { selectMask: 0x3f_0000, valueMask: 0xffff }),
+  );
+  const vectors = [0, 1, 64].map((vector) => use(Feature.interruptVector, vector, { selectMask: 0xffff }));
+  const recovery = model.disks.map(({ nsid }) => use(Feature.errorRecovery, 0, { nsid }));
+  const { arbitration, powerManagement, volatileWriteCache, interruptCoalescing, writeAtomicity, asyncEvents } =
+    Feature;
+  const plain = [arbitration, powerManagement, volatileWriteCache, interruptCoalescing, writeAtomicity, asyncEvents];
+  return [...plain.map((feature) => use(feature, 0)), ...thresholds, ...vectors, ...recovery].map(
+    (how) => new GetDefault(model, how),
+  );
 }
 
 /** Number of Queues (5.27.1.5): not once there are any. */

@@ -1,0 +1,137 @@
+import { DmaMapFlag } from '@sidecard/core';
+import { GuestRam, type QueuePair } from '@sidecard/testing';
+import { expect } from 'vitest';
+import { type Machine, type MachineOptions, machine, pattern, type Way } from './machine.ts';
+
+const canary = 0xa5;
+const PAGE = 4096;
+
+/** A stretch of guest addresses that the client has mapped, and how. */
+interface Map {
+  readonly iova: number;
+  readonly sizeBytes: number;
+  readonly readable: boolean;
+  readonly writable: boolean;
+}
+
+/** Guest addresses of a map that may go and come back. */
+export interface Region extends Map {
+  readonly ram: GuestRam;
+}
+
+/**
+ * A machine whose memory is full of traps: besides plain memory there is a ROM, memory that can only be written, and an island whose shores are not
+ * mapped though they are in the same file. Whatever the device reaches for outside of what is mapped is found by `check`.
+ */
+export class HostileScene {
+  readonly machine: Machine;
+  readonly way: Way;
+  /** Eight pages, of which the four in the middle are mapped. */
+  readonly island: Region;
+  readonly rom: Region;
+  /** A device may write here, and not read. */
+  readonly sink: Region;
+  readonly maps: Map[] = [];
+  readonly outside: string[] = [];
+  /** Memory that was unmapped, and is to stay as it is. */
+  readonly #gone = new Set<Region>();
+
+  constructor(way: Way, options: MachineOptions = {}) {
+    this.way = way;
+    this.machine = machine(way, { ramBytes: 1 << 20, ...options });
+    const { ram } = this.machine;
+    this.maps.push({ iova: ram.iova, sizeBytes: ram.sizeBytes, readable: true, writable: true });
+    this.island = this.#region(0x3000_0000, 2, 4, true, true);
+    this.rom = this.#region(0x4000_0000, 0, 4, true, false);
+    this.sink = this.#region(0x5000_0000, 0, 4, false, true);
+    const { dma } = this.machine.client.wire;
+    const { decide } = dma;
+    dma.decide = (request) => {
+      const { kind, iova, lengthBytes } = request;
+      const allowed = this.maps.some(
+        (map) =>
+          iova >= map.iova &&
+          iova + lengthBytes <= map.iova + map.sizeBytes &&
+          (kind === 'read' ? map.readable : map.writable),
+      );
+      if (!allowed) this.outside.push(`${kind} of ${lengthBytes} bytes at ${iova.toString(16)}h`);
+      return decide(request);
+    };
+  }
+
+  /** Starts the controller, with an I/O queue pair of 16 entries. */
+  async start(): Promise<QueuePair> {
+    await this.machine.driver.enable();
+    return this.machine.driver.createQueues(1, { entries: 16 });
+  }
+
+  map(region: Region): void {
+    const { ram, iova, sizeBytes, readable, writable } = region;
+    const flags = (readable ? DmaMapFlag.readable : 0) | (writable ? DmaMapFlag.writable : 0);
+    const offset = ram.fileOffset + (iova - ram.iova);
+    this.machine.client.dmaMap({ iova, sizeBytes, fd: ram.fd, offset: ram.shared ? offset : 0, flags });
+    if (!ram.shared) this.machine.client.wire.dma.rams.push(ram);
+    this.#gone.delete(region);
+    this.maps.push(region);
+  }
+
+  /** Waits until nothing uses it any more, and fills it anew: then it is to stay so. */
+  unmap(region: Region): void {
+    this.machine.client.dmaUnmap(region.iova, region.sizeBytes);
+    this.forget(region);
+  }
+
+  /** An unmap of it has been answered. */
+  forget(region: Region): void {
+    this.maps.splice(this.maps.indexOf(region), 1);
+    const { rams } = this.machine.client.wire.dma;
+    if (rams.includes(region.ram)) rams.splice(rams.indexOf(region.ram), 1);
+    region.ram.buffer.bytes.fill(canary);
+    this.#gone.add(region);
+  }
+
+  /** Nothing was touched that is not mapped, or not to be written. */
+  check(): void {
+    expect(this.outside).toEqual([]);
+    const { island, rom } = this;
+    const shores = [
+      island.ram.load(island.ram.iova, 2 * PAGE),
+      island.ram.load(island.iova + island.sizeBytes, 2 * PAGE),
+    ];
+    for (const shore of shores) expect(shore.every((byte) => byte === canary)).toBe(true);
+    const content = this.#gone.has(rom) ? new Uint8Array(rom.sizeBytes).fill(canary) : pattern(rom.sizeBytes);
+    expect(Buffer.compare(rom.ram.load(rom.iova, rom.sizeBytes), content)).toBe(0);
+    for (const { ram } of this.#gone)
+      expect(ram.buffer.bytes.subarray(ram.fileOffset).every((byte) => byte === canary)).toBe(true);
+  }
+
+  /** Whatever was done, a driver that behaves has its disk again, nothing is left in flight, and nothing went wrong inside. */
+  async recovers(): Promise<void> {
+    const { driver, drive, controller, log, handle, settle } = this.machine;
+    drive.stalled = false;
+    handle.setBusMaster(true);
+    settle(500);
+    await driver.enable();
+    const queue = await driver.createQueues(1);
+    const data = pattern(4096, 9);
+    await driver.write(queue, 1, 64, data, { blockBytes: 512 });
+    expect(await driver.read(queue, 1, 64, 4096, { blockBytes: 512 })).toEqual(data);
+    await driver.disable();
+    settle();
+    expect(controller.inFlight).toBe(0);
+    expect(log.lines.filter(({ level }) => level === 'error')).toEqual([]);
+    this.check();
+  }
+
+  /** `pages` mapped pages behind `before` that are not, and as many after them. */
+  #region(iova: number, before: number, pages: number, readable: boolean, writable: boolean): Region {
+    const { native } = this.machine;
+    const options = { iova, sizeBytes: (pages + 2 * before) * PAGE };
+    const ram = this.way === 'mapped' ? GuestRam.shared(native, options) : GuestRam.private(options);
+    ram.buffer.bytes.fill(canary);
+    const region = { ram, iova: iova + before * PAGE, sizeBytes: pages * PAGE, readable, writable };
+    if (!writable) ram.store(iova, pattern(region.sizeBytes));
+    this.map(region);
+    return region;
+  }
+}
