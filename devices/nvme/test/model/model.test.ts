@@ -3,13 +3,16 @@ import { expect, test } from 'vitest';
 import { ways } from '../machine.ts';
 import { agreement, tally } from './run.ts';
 
+/** Of each kind of memory. */
+const runs = 100;
+
 /** A failure prints the seed, the path and the shrunk history; `pnpm fuzz:nvme` runs it again, and runs more of them. */
 test.each(ways)(
-  '1,000 random histories of model and controller, %s memory',
+  'random histories of model and controller, %s memory',
   async (way) => {
     const before = tally.commands;
-    await fc.assert(agreement(way), { numRuns: 1000 });
-    expect(tally.commands - before).toBeGreaterThan(20_000);
+    await fc.assert(agreement(way), { numRuns: runs });
+    expect(tally.commands - before).toBeGreaterThan(15 * runs);
   },
-  120_000,
+  300_000,
 );

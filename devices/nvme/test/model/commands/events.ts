@@ -10,15 +10,17 @@ import { must } from '../violation.ts';
 /** Asynchronous Event Request (NVMe Base 2.0, 5.2). */
 export class EventRequest extends Pending {
   readonly sqe = { opcode: AdminOpcode.asyncEventRequest };
-  #mayBeTooMany = false;
+  mayBeTooMany = false;
 
   override begin(): void {
-    const outstanding = this.model.inFlight.filter((one) => one instanceof EventRequest).length;
-    this.#mayBeTooMany = outstanding >= asyncEventRequests;
+    const others = this.model.inFlight.filter((one) => one instanceof EventRequest);
+    if (others.length < asyncEventRequests) return;
+    // Whichever is fetched last.
+    for (const one of [this, ...others]) one.mayBeTooMany = true;
   }
 
   override ended(completion: NvmeCompletion): void {
-    if (this.#mayBeTooMany && completion.status === Status.asyncEventLimitExceeded) return;
+    if (this.mayBeTooMany && completion.status === Status.asyncEventLimitExceeded) return;
     this.expect(completion, Status.success);
     this.model.events.told(completion.dw0);
   }
