@@ -2,9 +2,19 @@ import type { Command } from './command.ts';
 import { AdminOpcode } from './commands.ts';
 import type { Controller } from './controller.ts';
 import { getFeatures, setFeatures } from './feature-commands.ts';
+import { formatNvm } from './format.ts';
 import { identify } from './identify.ts';
 import { getLogPage } from './logs.ts';
-import { type OpcodeTable, opcodeTable } from './opcode.ts';
+import { attachNamespace } from './namespace-attachment.ts';
+import { manageNamespace } from './namespace-management.ts';
+import {
+  alone,
+  changesBlocks,
+  changesCapabilities,
+  changesInventory,
+  type OpcodeTable,
+  opcodeTable,
+} from './opcode.ts';
 import {
   createCompletionQueue,
   createSubmissionQueue,
@@ -55,6 +65,24 @@ export const adminOpcodes: OpcodeTable = opcodeTable({
     replay: { resume: 'step 1: outstanding; step 2: told, the event is in the completion' },
     effects: 0,
     run: asyncEventRequest,
+  },
+  [AdminOpcode.namespaceManagement]: {
+    name: 'Namespace Management',
+    replay: 'journaled',
+    effects: changesInventory,
+    run: manageNamespace,
+  },
+  [AdminOpcode.namespaceAttachment]: {
+    name: 'Namespace Attachment',
+    replay: 'journaled',
+    effects: changesInventory,
+    run: attachNamespace,
+  },
+  [AdminOpcode.formatNvm]: {
+    name: 'Format NVM',
+    replay: 'journaled',
+    effects: changesBlocks | changesCapabilities | alone,
+    run: formatNvm,
   },
   [AdminOpcode.doorbellBufferConfig]: {
     name: 'Doorbell Buffer Config',

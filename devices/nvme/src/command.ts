@@ -85,6 +85,8 @@ export class Command extends DmaTask {
   parked = false;
   /** Where in the command its mistake is (Parameter Error Location), FFFFh when it failed by none. */
   parameterLocation = 0xffff;
+  /** Command Specific Information of the error log, should it fail for want of capacity. */
+  specific = 0;
   /** Its completion is on its way in messages. */
   unpublished = false;
   readonly #memory: GuestMemory;

@@ -1,4 +1,4 @@
-import { bytes, le8, le16, le32, le64, struct } from '@sidecard/core';
+import { le8, le16, le32, le64, struct } from '@sidecard/core';
 
 /** Submission queue entry (NVMe Base 2.0, 3.3.3.1, figure 86). */
 export const SubmissionEntry = struct(64, {
@@ -33,6 +33,19 @@ export const CompletionEntry = struct(16, {
 
 /** One range of Dataset Management (NVM 1.0, 3.2.3.1). */
 export const DatasetRange = struct(16, { attributes: le32(0), lengthBlocks: le32(4), slba: le64(8) });
+
+/** What a namespace is to be like: Namespace Management, create (NVM Command Set 1.0, 4.1.6). */
+export const CreateNamespace = struct(4096, {
+  nsze: le64(0),
+  ncap: le64(8),
+  flbas: le8(26),
+  dps: le8(29),
+  nmic: le8(30),
+  anagrpid: le32(92),
+  nvmsetid: le16(100),
+  endgid: le16(102),
+  lbstm: le64(384),
+});
 
 /** NVMe Base 2.0, figure 138. */
 export const AdminOpcode = {
@@ -75,6 +88,12 @@ export const Cns = {
   ioController: 0x06,
   ioActiveNamespaces: 0x07,
   independentNamespace: 0x08,
+  allocatedNamespaces: 0x10,
+  allocatedNamespace: 0x11,
+  namespaceControllers: 0x12,
+  controllers: 0x13,
+  ioAllocatedNamespaces: 0x1a,
+  ioAllocatedNamespace: 0x1b,
   ioCommandSets: 0x1c,
 } as const;
 
@@ -121,5 +140,6 @@ export const ErrorLogEntry = struct(64, {
   parameterLocation: le16(14),
   lba: le64(16),
   nsid: le32(24),
-  reserved: bytes(28, 36),
+  /** Command specific information. */
+  specific: le64(32),
 });

@@ -1,17 +1,22 @@
 import type { Bar, Host, MappableMemory, PciDevice, PciIdentity, ResetKind } from '@sidecard/core';
 import { adminOpcodes } from './admin.ts';
+import { ChangedNamespaces } from './changed-namespaces.ts';
 import { Doorbells } from './doorbells.ts';
 import { ErrorLog } from './error-log.ts';
 import { AsyncEvents } from './events.ts';
 import { Features } from './features.ts';
+import { resumeFormat } from './format-job.ts';
 import { controllerBar, pciIdentity } from './function.ts';
 import { Health } from './health.ts';
 import { type ControllerIdentity, controllerIdentity } from './identity.ts';
 import { CompletionInterrupts } from './interrupts.ts';
 import { ioOpcodes } from './io.ts';
+import { Jobs } from './jobs.ts';
 import { mpsMax, mpsMin } from './limits.ts';
+import { NamespaceManagement } from './management.ts';
 import type { NamespaceOptions } from './namespace.ts';
 import { Namespaces } from './namespaces.ts';
+import type { Pool } from './pool.ts';
 import { Processor } from './processor.ts';
 import { Queues } from './queues.ts';
 import { ControllerRegisters, ShutdownStatus, subsystemResetKey } from './registers.ts';
@@ -19,8 +24,10 @@ import { Shutdown } from './shutdown.ts';
 import { Turns } from './turns.ts';
 
 export interface ControllerOptions {
-  /** At least one; namespaces 1, 2 and so on. */
+  /** Namespaces 1, 2 and so on; at least one, unless there is a pool. */
   readonly drives: readonly NamespaceOptions[];
+  /** Room for namespaces that the guest makes, and those that it has made. */
+  readonly pool?: Pool | null;
   /** Shown as it is; null: derived from the first drive. At most 20 ASCII characters. */
   readonly serial?: string | null;
   /** A page that is mapped into the guest and polled; without it doorbells are trapped. */
@@ -47,6 +54,9 @@ export class Controller implements PciDevice {
   readonly errors: ErrorLog;
   readonly events: AsyncEvents;
   readonly health: Health;
+  readonly changed: ChangedNamespaces;
+  readonly jobs: Jobs;
+  readonly management: NamespaceManagement;
   readonly interrupts: CompletionInterrupts;
   readonly processor: Processor;
   readonly opcodes = { admin: adminOpcodes, io: ioOpcodes };
@@ -63,13 +73,15 @@ export class Controller implements PciDevice {
   /** CC.EN is 1 and RDY still 0, for the same reason. */
   #starting = false;
   #quiescing = false;
+  readonly #pool: Pool | null;
 
   constructor(host: Host, options: ControllerOptions) {
-    const { drives, serial = null, doorbellPage = null, firmwareRevision = '0.1.0' } = options;
+    const { drives, pool = null, serial = null, doorbellPage = null, firmwareRevision = '0.1.0' } = options;
     this.host = host;
     this.firmwareRevision = firmwareRevision;
-    this.namespaces = new Namespaces(host, drives);
-    this.who = controllerIdentity(drives[0]!.backend.identitySeed, serial);
+    this.#pool = pool;
+    this.namespaces = new Namespaces(host, drives, pool?.open() ?? []);
+    this.who = controllerIdentity(drives[0]?.backend.identitySeed ?? pool!.folder.identitySeed, serial);
     this.registers = ControllerRegisters.create(host.state.registers('nvme/registers', ControllerRegisters), {
       intms: { write: (now) => this.#maskWritten(now) },
       intmc: { write: (now, was) => this.#maskWritten(now, was & ~now) },
@@ -81,6 +93,9 @@ export class Controller implements PciDevice {
     this.features = new Features(this);
     this.health = new Health(this);
     this.events = new AsyncEvents(this);
+    this.changed = new ChangedNamespaces(this);
+    this.jobs = new Jobs(this);
+    this.management = new NamespaceManagement(this, pool);
     this.interrupts = new CompletionInterrupts(this);
     this.doorbells = new Doorbells(this, doorbellPage);
     this.processor = new Processor(this);
@@ -89,10 +104,15 @@ export class Controller implements PciDevice {
     this.identity = pciIdentity(this.who);
     this.bars = { 0: controllerBar(this.registers, this.doorbells.registers, doorbellPage) };
     host.poll(this.turns);
+    for (const namespace of this.namespaces.list) {
+      if (namespace.notes.content.formatting !== undefined) this.jobs.run(resumeFormat(this, namespace));
+    }
   }
 
   get hasVolatileCache(): boolean {
-    return this.namespaces.list.some(({ backend }) => backend.geometry.volatileCache);
+    // Also of namespaces that are not yet: drivers ask once.
+    const made = this.#pool?.folder.volatileCache ?? false;
+    return made || this.namespaces.list.some(({ backend }) => backend.geometry.volatileCache);
   }
 
   /** Doorbell Buffer Config is there: looking at guest memory costs no messages, and no page is polled instead. */
@@ -261,6 +281,11 @@ export class Controller implements PciDevice {
     if (this.running) this.wake();
   }
 
+  /** Drives that have another size are shown so from now on. */
+  reload(): void {
+    for (const { nsid } of this.namespaces.remeasure()) this.changed.add(nsid);
+  }
+
   async quiesce(): Promise<void> {
     this.#quiescing = true;
     this.running = false;
@@ -270,8 +295,10 @@ export class Controller implements PciDevice {
         this.turns.whenIdle = resolve;
       });
     }
+    await this.jobs.stop();
     // Each is drained and flushed, whatever becomes of the others.
     const closed = await Promise.allSettled(this.namespaces.list.map(({ backend }) => backend.close()));
+    this.#pool?.close();
     for (const result of closed) if (result.status === 'rejected') throw result.reason;
   }
 }

@@ -36,11 +36,22 @@ export class DriveNotes {
     return new DriveNotes(content, (next) => file.replace(`${JSON.stringify({ version, ...next }, null, 2)}\n`));
   }
 
+  /** Whether there can be any that last. */
+  static last(backend: BlockBackend): boolean {
+    return backend.beside(suffix) !== null;
+  }
+
   /** Changes some of them, one change after the other: durable once resolved. Rejects as `save`, with nothing changed. */
   change(changes: Notes): Promise<void> {
     const next = this.#last.then(async () => {
       const content = { ...this.content, ...changes };
-      if (this.#save !== null) await this.#save(content);
+      try {
+        await this.#save?.(content);
+      } catch (error) {
+        // It may be there already, and only not for certain: an intent that is said to have failed must not be fulfilled at the next start.
+        await this.#save?.(this.content).catch(() => {});
+        throw error;
+      }
       this.content = content;
     });
     this.#last = next.catch(() => {});

@@ -29,7 +29,7 @@ export class ErrorLog {
   /** A command has ended with an error. Where it is worth an entry it is told to have one (More). */
   completed(command: Command): void {
     const code = (command.status & 0x7ff) as StatusCode;
-    const trouble = mayRetry(code) || code === Status.capacityExceeded;
+    const trouble = mayRetry(code) || code === Status.capacityExceeded || code === Status.insufficientCapacity;
     if (!(trouble || command.parameterLocation !== 0xffff) || code === Status.abortRequested) return;
     command.status |= more;
     const entry = this.#next();
@@ -39,6 +39,7 @@ export class ErrorLog {
     entry.parameterLocation = command.parameterLocation;
     entry.lba = command.queue.id === 0 ? 0 : command.slba;
     entry.nsid = command.nsid;
+    if (code === Status.insufficientCapacity) entry.specific = command.specific;
   }
 
   /** An error that is no command's. */

@@ -10,6 +10,7 @@ type EventType = (typeof EventType)[keyof typeof EventType];
 /** Information of error events (figure 146), health events (147) and notices (148). */
 export const ErrorEvent = { invalidDoorbellRegister: 0, invalidDoorbellValue: 1 } as const;
 export const HealthEvent = { reliability: 0, temperature: 1 } as const;
+export const NoticeEvent = { namespaceAttributes: 0 } as const;
 
 /** Whose reading lets events of the type come again. */
 const pageOf = {
@@ -52,6 +53,12 @@ export class AsyncEvents {
   notice(information: number): void {
     if (((this.#controller.features.noticeEvents >>> information) & 1) !== 0)
       this.#raise(EventType.notice, information);
+  }
+
+  /** What it would tell has been read meanwhile. */
+  forgetNotice(information: number): void {
+    const { pending } = this.#rows;
+    pending[EventType.notice] = pending[EventType.notice]! & ~(1 << information);
   }
 
   #raise(type: EventType, information: number): void {

@@ -28,6 +28,9 @@ export const IdentifyController = struct(4096, {
   npss: le8(263),
   wctemp: le16(266),
   cctemp: le16(268),
+  /** 16 bytes each, of which the upper 8 are zero here. */
+  tnvmcap: le64(280),
+  unvmcap: le64(296),
   kas: le16(320),
   sqes: le8(512),
   cqes: le8(513),
@@ -81,7 +84,9 @@ export const IdentifyNamespace = struct(4096, {
   nlbaf: le8(25),
   flbas: le8(26),
   nmic: le8(30),
+  fpi: le8(32),
   dlfeat: le8(33),
+  nvmcap: le64(48),
   npwg: le16(64),
   npwa: le16(66),
   npdg: le16(68),
@@ -90,9 +95,14 @@ export const IdentifyNamespace = struct(4096, {
   nsattr: le8(99),
   nguid: bytes(104, 16),
   eui64: bytes(120, 8),
-  /** LBA format 0: 2 to the power of it is the size of a block. */
-  lbads: le8(130),
+  lbaf: bytes(128, 64),
 });
+
+/** FPI: how much of a format is left is told. */
+export const formatProgress = 1 << 7;
+
+/** An LBA format, 4 bytes: LBADS at 16, RP at 24 (NVM 1.0, figure 98). */
+export const LbaFormat = { dataSize: 2, performance: 3, sizeBytes: 4 } as const;
 
 /** NSFEAT: NPWG to NOWS are defined. */
 export const optimalPerformance = 1 << 4;
@@ -103,7 +113,7 @@ export const deallocatedReadsZeroes = 0b001;
 export const writeZeroesDeallocates = 1 << 3;
 
 /** I/O Command Set Independent Identify Namespace (NVMe Base 2.0, figure 280). */
-export const IndependentNamespace = struct(4096, { nmic: le8(1), nsattr: le8(8), nstat: le8(14) });
+export const IndependentNamespace = struct(4096, { nmic: le8(1), fpi: le8(3), nsattr: le8(8), nstat: le8(14) });
 /** NSTAT: ready. */
 export const namespaceReady = 1 << 0;
 

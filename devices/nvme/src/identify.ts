@@ -5,9 +5,11 @@ import type { Controller } from './controller.ts';
 import {
   announcedNotices,
   deallocatedReadsZeroes,
+  formatProgress,
   IdentifyController,
   IdentifyNamespace,
   IndependentNamespace,
+  LbaFormat,
   Lpa,
   longHostIdentifier,
   NamespaceIdentifier,
@@ -21,9 +23,11 @@ import {
   writeZeroesDeallocates,
 } from './identify-records.ts';
 import { modelNumber, pciVendor } from './identity.ts';
+import { type LbaBytes, lbaFormats, relativePerformance } from './lba-formats.ts';
 import {
   abortLimit,
   asyncEventRequests,
+  controllerId,
   errorLogEntries,
   maxQueueEntries,
   mdts,
@@ -62,9 +66,9 @@ function fill(controller: Controller, command: Command, page: HostBuffer): Failu
       return csi === nvmCommandSet ? Status.success : Status.invalidField;
     case Cns.ioActiveNamespaces:
       if (csi !== nvmCommandSet) return Status.invalidField;
-      return listNamespaces(controller, nsid, page);
+      return listNamespaces(controller.namespaces.activeList, nsid, page);
     case Cns.activeNamespaces:
-      return listNamespaces(controller, nsid, page);
+      return listNamespaces(controller.namespaces.activeList, nsid, page);
     case Cns.ioCommandSets:
       // One combination, vector 0: the NVM command set.
       page.view.setUint8(0, 1 << nvmCommandSet);
@@ -72,10 +76,12 @@ function fill(controller: Controller, command: Command, page: HostBuffer): Failu
     case Cns.ioNamespace:
       if (csi !== nvmCommandSet) return Status.invalidField;
       // No metadata, so the whole structure is zero (NVM 1.0, figure 100).
+      if (nsid === allNamespaces) return Status.success;
       return namespace === null ? controller.namespaces.missing(nsid) : Status.success;
     case Cns.namespace:
       // An inactive namespace is all zeroes (3.2.1.4).
       if (namespace !== null) fillNamespace(namespace, page);
+      else if (nsid === allNamespaces) fillCommon(page);
       else if (nsid === 0 || nsid > controller.namespaces.limit) return controller.namespaces.missing(nsid);
       return Status.success;
     case Cns.namespaceDescriptors:
@@ -86,12 +92,52 @@ function fill(controller: Controller, command: Command, page: HostBuffer): Failu
       if (namespace === null) return controller.namespaces.missing(nsid);
       const record = IndependentNamespace.over(page);
       record.nsattr = namespace.readOnly ? writeProtected : 0;
-      record.nstat = namespaceReady;
+      record.fpi = formatProgress | namespace.formatRemaining;
+      record.nstat = namespace.unavailable === Status.success ? namespaceReady : 0;
       return Status.success;
     }
     default:
+      return fillForManagement(controller, command, page);
+  }
+}
+
+/** What Namespace Management asks for besides: namespaces whether attached or not, and controllers. */
+function fillForManagement(controller: Controller, command: Command, page: HostBuffer): Failure {
+  const { nsid } = command;
+  const { cdw10, cdw11 } = command.sqe;
+  const { namespaces } = controller;
+  const namespace = namespaces.allocated(nsid);
+  switch (cdw10 & 0xff) {
+    case Cns.ioAllocatedNamespaces:
+      if (cdw11 >>> 24 !== nvmCommandSet) return Status.invalidField;
+      return listNamespaces(namespaces.list, nsid, page);
+    case Cns.allocatedNamespaces:
+      return listNamespaces(namespaces.list, nsid, page);
+    case Cns.ioAllocatedNamespace:
+      if (cdw11 >>> 24 !== nvmCommandSet) return Status.invalidField;
+      return namespace === null ? namespaces.missing(nsid) : Status.success;
+    case Cns.allocatedNamespace:
+      // One that is not allocated is all zeroes.
+      if (namespace !== null) fillNamespace(namespace, page);
+      else if (nsid === 0 || nsid > namespaces.limit) return namespaces.missing(nsid);
+      return Status.success;
+    case Cns.namespaceControllers:
+      if (namespace === null) return namespaces.missing(nsid);
+      if (namespace.attached) listController(cdw10 >>> 16, page);
+      return Status.success;
+    case Cns.controllers:
+      listController(cdw10 >>> 16, page);
+      return Status.success;
+    default:
       return Status.invalidField;
   }
+}
+
+/** A Controller List (4.4.1) from an id on. */
+function listController(from: number, page: HostBuffer): void {
+  if (from > controllerId) return;
+  page.view.setUint16(0, 1, true);
+  page.view.setUint16(2, controllerId, true);
 }
 
 /** The bits of the optional commands that are in the table. */
@@ -112,6 +158,7 @@ function fillController(controller: Controller, page: HostBuffer): void {
   record.rtd3e = shutdownTimeoutUs;
   record.oaes = announcedNotices;
   record.ctratt = longHostIdentifier;
+  record.cntlid = controllerId;
   record.cntrltype = 1; // I/O controller
   record.oacs = announced(controller.opcodes.admin, Oacs);
   if (!controller.offersShadowDoorbells) record.oacs &= ~Oacs[AdminOpcode.doorbellBufferConfig]!;
@@ -122,10 +169,13 @@ function fillController(controller: Controller, page: HostBuffer): void {
   record.elpe = errorLogEntries - 1;
   record.wctemp = warningKelvin;
   record.cctemp = criticalKelvin;
+  record.tnvmcap = controller.management.totalBytes;
+  record.unvmcap = controller.management.unallocatedBytes;
   record.sqes = 0x66; // 64 bytes, no more and no less
   record.cqes = 0x44;
   record.maxcmd = maxQueueEntries;
   record.nn = controller.namespaces.limit;
+  record.mnan = record.nn;
   record.oncs = announced(controller.opcodes.io, Oncs) | saveAndSelect | timestamp;
   record.vwc = (controller.hasVolatileCache ? 1 : 0) | (0b11 << 1); // Flush takes nsid FFFFFFFFh
   record.sgls = sglSupport;
@@ -139,7 +189,12 @@ function fillNamespace(namespace: Namespace, page: HostBuffer): void {
   record.nsze = namespace.blocks;
   record.ncap = namespace.blocks;
   record.nuse = namespace.blocks;
+  record.nvmcap = geometry.sizeBytes;
   record.nsfeat = optimalPerformance;
+  record.fpi = formatProgress | namespace.formatRemaining;
+  record.nlbaf = namespace.formats.length - 1;
+  record.flbas = namespace.formats.indexOf(namespace.lbaBytes);
+  describeFormats(namespace.formats, page);
   record.dlfeat = geometry.discardReadsZeroes ? deallocatedReadsZeroes | writeZeroesDeallocates : 0;
   const preferred = Math.max(4096, namespace.lbaBytes) / namespace.lbaBytes - 1;
   record.npwg = preferred;
@@ -151,7 +206,23 @@ function fillNamespace(namespace: Namespace, page: HostBuffer): void {
   record.nsattr = namespace.readOnly ? writeProtected : 0;
   page.bytes.set(namespace.identity.nguid, IdentifyNamespace.fields.nguid.offset);
   page.bytes.set(namespace.identity.eui64, IdentifyNamespace.fields.eui64.offset);
-  record.lbads = namespace.lbaShift;
+}
+
+/** What all namespaces can be made to be (nsid FFFFFFFFh). */
+function fillCommon(page: HostBuffer): void {
+  const record = IdentifyNamespace.over(page);
+  record.nsfeat = optimalPerformance;
+  record.fpi = formatProgress;
+  record.nlbaf = lbaFormats.length - 1;
+  describeFormats(lbaFormats, page);
+}
+
+function describeFormats(formats: readonly LbaBytes[], page: HostBuffer): void {
+  for (const [index, lbaBytes] of formats.entries()) {
+    const offset = IdentifyNamespace.fields.lbaf.offset + index * LbaFormat.sizeBytes;
+    page.bytes[offset + LbaFormat.dataSize] = Math.log2(lbaBytes);
+    page.bytes[offset + LbaFormat.performance] = relativePerformance[lbaBytes];
+  }
 }
 
 /** Descriptors of type, length, two reserved bytes, and the identifier (figure 277). */
@@ -170,10 +241,10 @@ function describeNamespace(namespace: Namespace, page: HostBuffer): void {
 }
 
 /** Up to 1,024 ids above `after`, ascending. */
-function listNamespaces(controller: Controller, after: number, page: HostBuffer): Failure {
+function listNamespaces(list: readonly Namespace[], after: number, page: HostBuffer): Failure {
   if (after >= allNamespaces - 1) return Status.invalidNamespace;
   let index = 0;
-  for (const { nsid } of controller.namespaces.activeList) {
+  for (const { nsid } of list) {
     if (nsid > after && index < 1024) page.view.setUint32(4 * index++, nsid, true);
   }
   return Status.success;

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 
 /** PCI ids that no vendor has: drivers match an NVMe controller by its class, and no quirk of another device applies. */
 export const pciVendor = 0x1234;
@@ -59,6 +59,11 @@ export function namespaceIdentity(seed: Uint8Array): NamespaceIdentity {
   // Bytes 10:8 are an OUI; with the local bit nobody's (NVMe Base 2.0, 4.5.1.2).
   nguid[8] = (nguid[8]! & 0xfc) | 0x02;
   return { nguid, eui64: localEui64(seed, 'eui64'), uuid: uuid(seed, 'uuid') };
+}
+
+/** Of a namespace that is made now: of nobody else's, ever. */
+export function randomIdentity(): NamespaceIdentity {
+  return namespaceIdentity(randomBytes(32));
 }
 
 /** An EUI-64, locally administered. */

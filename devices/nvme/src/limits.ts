@@ -22,6 +22,8 @@ export const sglDescriptors = 4 * sglPieces;
 /** Pieces of a transfer, however it is described. */
 export const maxSegments = sglPieces + 1;
 
+/** CNTLID: the only controller of its subsystem. */
+export const controllerId = 0;
 /** Namespaces that there can be (NN), or as many as drives are given. SeaBIOS identifies every one of them. */
 export const namespaceLimit = 16;
 

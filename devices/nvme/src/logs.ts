@@ -25,8 +25,7 @@ const logs: { readonly [id: number]: Log } = {
   [LogPage.error]: { sizeBytes: errorLogEntries * 64, fill: fillErrors },
   [LogPage.health]: { sizeBytes: 512, fill: fillHealth },
   [LogPage.firmware]: { sizeBytes: 512, fill: fillFirmware },
-  // Namespaces do not change yet, so the list is empty.
-  [LogPage.changedNamespaces]: { sizeBytes: 4096, fill: () => {} },
+  [LogPage.changedNamespaces]: { sizeBytes: 4096, fill: (controller, page) => controller.changed.fill(page) },
   [LogPage.commandEffects]: { sizeBytes: 4096, fill: fillEffects },
   [LogPage.supportedFeatures]: { sizeBytes: 1024, fill: fillFeatures },
   // NVMe-MI commands: none. It is here since LPA bit 5 promises it.
@@ -54,13 +53,18 @@ export function getLogPage(controller: Controller, command: Command): boolean {
     if (log === undefined || failure !== Status.success) return command.fail(failure);
     const { payload } = command;
     payload.bytes.fill(0);
+    // What changes while it is on its way to the guest has not been read.
+    if (id === LogPage.changedNamespaces) command.cursor = controller.changed.last;
     log.fill(controller, payload);
     payload.bytes.copyWithin(0, offset);
     payload.bytes.fill(0, payload.lengthBytes - offset);
   }
   if (!send(controller, command, command.payload, lengthBytes)) return false;
   const retain = (cdw10 & (1 << 15)) !== 0;
-  if (command.status === Status.success && !retain) controller.events.read(id);
+  if (command.status === Status.success && !retain) {
+    controller.events.read(id);
+    if (id === LogPage.changedNamespaces) controller.changed.clear(command.cursor);
+  }
   return true;
 }
 

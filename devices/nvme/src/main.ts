@@ -1,11 +1,12 @@
-import { checkDistinct, openDrives, parseDrive } from '@sidecard/block';
 import { packageVersion, runDaemon } from '@sidecard/daemon';
+import { openBacking, parseBacking } from './backing.ts';
 import { Controller } from './controller.ts';
 import { createDoorbellPage } from './doorbell-page.ts';
-import { doorbellsHelp, driveHelp } from './help.ts';
+import { doorbellsHelp, driveHelp, poolHelp } from './help.ts';
 
 interface Options {
-  readonly drive: readonly string[];
+  readonly drive?: readonly string[];
+  readonly pool?: string;
   readonly doorbells: string;
 }
 
@@ -17,21 +18,17 @@ await runDaemon<Options>({
   version,
   options: (program) => {
     const collect = (drive: string, drives: readonly string[] = []) => [...drives, drive];
-    program.requiredOption('--drive <drive>', driveHelp, collect);
+    program.option('--drive <drive>', driveHelp, collect).option('--pool <pool>', poolHelp);
     program.addOption(
       program.createOption('--doorbells <how>', doorbellsHelp).choices(['trapped', 'mapped']).default('trapped'),
     );
   },
-  create: ({ drive, doorbells }, { native, instance }) => {
-    const drives = drive.map(parseDrive);
-    checkDistinct(drives);
+  create: ({ drive, pool, doorbells }, { native, instance }) => {
+    const backing = parseBacking(drive, pool);
     return (host) =>
       new Controller(host, {
-        drives: openDrives(drives, { native, log: host.log, clock: host.clock, instance }).map((backend, index) => ({
-          backend,
-          lbaBytes: drives[index]!.lba ?? 512,
-        })),
-        serial: drives[0]?.serial ?? null,
+        ...openBacking(backing, { native, log: host.log, clock: host.clock, instance }),
+        serial: backing.drives[0]?.serial ?? null,
         firmwareRevision: version,
         doorbellPage: doorbells === 'mapped' ? createDoorbellPage(native) : null,
       });

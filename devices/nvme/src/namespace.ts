@@ -2,14 +2,17 @@ import type { BlockBackend, BlockRequest } from '@sidecard/block';
 import type { ColumnArrays } from '@sidecard/core';
 import { DriveNotes } from './drive-notes.ts';
 import { type NamespaceIdentity, namespaceIdentity } from './identity.ts';
+import { defaultLbaBytes, type LbaBytes, lbaFormats } from './lba-formats.ts';
 import { type Failure, Status } from './status.ts';
 import { UncorrectableBlocks, type UncorrectableRows } from './uncorrectable-blocks.ts';
 
 /** A drive and how it is shown. */
 export interface NamespaceOptions {
   readonly backend: BlockBackend;
-  /** Logical block size, bytes: 512 or 4096. */
-  readonly lbaBytes: 512 | 4096;
+  /** Logical block size that the person asked for, bytes; null: as it was formatted last. */
+  readonly lbaBytes: LbaBytes | null;
+  /** Whose block size cannot change, since nothing lasts that would tell: a block device. */
+  readonly fixedFormat?: boolean;
   /** Made by Namespace Management, and so to be deleted by it; drives of the command line are not. */
   readonly deletable?: boolean;
   /** What is kept of it; beside the image unless given. */
@@ -31,9 +34,11 @@ export type NamespaceRows = ColumnArrays<typeof namespaceColumns>;
 export class Namespace {
   readonly nsid: number;
   readonly backend: BlockBackend;
-  readonly lbaBytes: number;
+  /** Sizes of logical blocks that it can be formatted to, by the index of the LBA format. */
+  readonly formats: readonly LbaBytes[];
+  lbaBytes: LbaBytes = defaultLbaBytes;
   /** 2 to the power of it is `lbaBytes`. */
-  readonly lbaShift: number;
+  lbaShift = 9;
   readonly identity: NamespaceIdentity;
   readonly deletable: boolean;
   readonly notes: DriveNotes;
@@ -42,27 +47,38 @@ export class Namespace {
   readonly #rows: NamespaceRows;
   /** Why commands for it fail at present (it is being formatted), or 0. */
   unavailable: Failure = Status.success;
+  /** Percent of a format that is left, or 0 (FPI). */
+  get formatRemaining(): number {
+    return this.formatting?.remaining ?? 0;
+  }
+  /** A format under way: its intent is in the notes. */
+  formatting: { readonly remaining: number } | null = null;
   /** Commands that have entered and not left. */
   users = 0;
-  /** Called when the last command has left. */
-  whenUnused: (() => void) | null = null;
+  readonly #whenUnused: (() => void)[] = [];
   /** Requests are with the backend that it has not been told to start. */
   #held = false;
 
-  /** @throws Error, one line, when the drive is smaller than a block, or what is beside it are no notes. */
+  /** @throws Error, one line, when the drive is smaller than a block, its notes cannot be read, or it was formatted to other blocks than asked for. */
   constructor(nsid: number, options: NamespaceOptions, rows: NamespaceRows, marks: UncorrectableRows) {
     const { geometry, description, identitySeed } = options.backend;
-    if (geometry.sizeBytes < options.lbaBytes) {
-      throw new Error(`${description}: ${geometry.sizeBytes} bytes are less than one block of ${options.lbaBytes}`);
-    }
     this.nsid = nsid;
     this.backend = options.backend;
-    this.lbaBytes = options.lbaBytes;
-    this.lbaShift = Math.log2(options.lbaBytes);
     this.identity = options.identity ?? namespaceIdentity(identitySeed);
     this.deletable = options.deletable ?? false;
     this.notes = options.notes ?? DriveNotes.beside(options.backend);
     this.#rows = rows;
+    const formatted = this.notes.content.lbaBytes;
+    if (formatted !== undefined && options.lbaBytes !== null && formatted !== options.lbaBytes) {
+      throw new Error(
+        `${description}: was formatted to blocks of ${formatted} bytes, not ${options.lbaBytes} (leave lba= out to take it as it is)`,
+      );
+    }
+    this.setFormat(formatted ?? options.lbaBytes ?? defaultLbaBytes);
+    if (geometry.sizeBytes < this.lbaBytes) {
+      throw new Error(`${description}: ${geometry.sizeBytes} bytes are less than one block of ${this.lbaBytes}`);
+    }
+    this.formats = options.fixedFormat === true ? [this.lbaBytes] : lbaFormats;
     this.uncorrectable = new UncorrectableBlocks(nsid, marks, this.notes);
   }
 
@@ -89,12 +105,24 @@ export class Namespace {
     return slba + blocks <= this.blocks;
   }
 
+  /** No command may be under way, and the blocks have no meaning any more. */
+  setFormat(lbaBytes: LbaBytes): void {
+    this.lbaBytes = lbaBytes;
+    this.lbaShift = Math.log2(lbaBytes);
+  }
+
   enter(): void {
     this.users++;
   }
 
   leave(): void {
-    if (--this.users === 0 && this.whenUnused !== null) this.whenUnused();
+    if (--this.users > 0) return;
+    for (let waiting = this.#whenUnused.pop(); waiting !== undefined; waiting = this.#whenUnused.pop()) waiting();
+  }
+
+  /** Resolves when no command is under way in it. */
+  async unused(): Promise<void> {
+    while (this.users > 0) await new Promise<void>((resolve) => this.#whenUnused.push(resolve));
   }
 
   /** As BlockBackend.submit; what it holds starts with `commit`. */

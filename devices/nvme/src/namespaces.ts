@@ -5,6 +5,13 @@ import { Namespace, type NamespaceOptions, type NamespaceRows, namespaceColumns 
 import { type Failure, Field, mistake, Status } from './status.ts';
 import { type UncorrectableRows, uncorrectableColumns } from './uncorrectable-blocks.ts';
 
+/** A namespace that was made before this process began. */
+export interface KeptNamespace {
+  readonly nsid: number;
+  readonly options: NamespaceOptions;
+  readonly attached: boolean;
+}
+
 /** The namespaces of the subsystem, which are all this controller's to attach (NVMe Base 2.0, 3.2.1). */
 export class Namespaces {
   /** Most namespaces, and the largest nsid (NN, MNAN). */
@@ -21,10 +28,14 @@ export class Namespaces {
   readonly #active: (Namespace | null)[];
   readonly #unpoll = new Map<BlockBackend, () => void>();
 
-  /** @throws Error, one line, when a drive is smaller than a block. */
-  constructor(host: Host, drives: readonly NamespaceOptions[]) {
+  /**
+   * @param drives those of the command line: namespaces 1, 2 and so on.
+   * @param kept those that the pool has, with the nsids that they were made with.
+   * @throws Error, one line, as Namespace does, or when an nsid is wanted twice.
+   */
+  constructor(host: Host, drives: readonly NamespaceOptions[], kept: readonly KeptNamespace[] = []) {
     this.#host = host;
-    this.limit = Math.max(namespaceLimit, drives.length);
+    this.limit = Math.max(namespaceLimit, drives.length, ...kept.map(({ nsid }) => nsid));
     this.#rows = host.state.table('nvme/namespace', namespaceColumns, this.limit + 1);
     this.#marks = host.state.table('nvme/uncorrectable', uncorrectableColumns, uncorrectableRanges);
     this.#allocated = new Array<Namespace | null>(this.limit + 1).fill(null);
@@ -34,6 +45,16 @@ export class Namespaces {
       const known = this.#rows.allocated[index + 1] !== 0;
       const namespace = this.add(index + 1, drive);
       if (!known) this.attach(namespace);
+    }
+    for (const { nsid, options, attached } of kept) {
+      const other = this.allocated(nsid);
+      if (other !== null) {
+        throw new Error(
+          `${options.backend.description}: is namespace ${nsid}, and so is drive ${other.backend.description} (delete it first without the drive, or give fewer drives)`,
+        );
+      }
+      const namespace = this.add(nsid, options);
+      if (attached) this.attach(namespace);
     }
   }
 
@@ -57,6 +78,11 @@ export class Namespaces {
   get unused(): number {
     for (let nsid = 1; nsid <= this.limit; nsid++) if (this.#allocated[nsid] === null) return nsid;
     return 0;
+  }
+
+  /** Measures the drives again, but not those of the pool, whose sizes are in its table. Answers which have another size. */
+  remeasure(): Namespace[] {
+    return this.list.filter((namespace) => !namespace.deletable && namespace.backend.remeasure());
   }
 
   /** Allocates a namespace, not attached (unless a predecessor had it so). @throws Error as the constructor. */

@@ -20,8 +20,14 @@ export interface Opcode {
   readonly run: (controller: Controller, command: Command) => boolean;
 }
 
-/** Effects (figure 210): logical block content change. */
+/**
+ * Effects (figure 210): logical block content change; namespace capability change; namespace inventory change; and no other command to any
+ * namespace meanwhile (CSE 010b). Linux looks at the namespaces again after a command that changes them.
+ */
 export const changesBlocks = 1 << 1;
+export const changesCapabilities = 1 << 2;
+export const changesInventory = 1 << 3;
+export const alone = 0b010 << 16;
 
 /** By opcode, dense: one look per command. */
 export type OpcodeTable = readonly (Opcode | null)[];

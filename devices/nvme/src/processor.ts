@@ -147,6 +147,7 @@ export class Processor implements CommandRunner {
     command.step = 0;
     command.cursor = 0;
     command.parameterLocation = 0xffff;
+    command.specific = 0;
     queue.inFlight++;
     queue.fetching++;
     queue.completions.reserved++;

@@ -44,6 +44,7 @@ export const Status = {
   notAttached: 0x11a,
   thinProvisioningUnsupported: 0x11b,
   controllerListInvalid: 0x11c,
+  anaGroupInvalid: 0x124,
   commandSetUnsupported: 0x129,
   conflictingAttributes: 0x180,
   commandSizeLimitExceeded: 0x183,

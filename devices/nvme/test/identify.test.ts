@@ -12,8 +12,8 @@ describe.each(ways)('Identify, %s memory', (way) => {
       model: 'Sidecard NVMe Controller',
       maxTransferBytes: 1 << 20,
       version: 0x0002_0000,
-      // Doorbell buffers only while the guest's memory is mapped.
-      oacs: way === 'mapped' ? 1 << 8 : 0,
+      // Format NVM and Namespace Management; Doorbell Buffer Config only while the guest's memory is mapped.
+      oacs: way === 'mapped' ? 0b1_0000_1010 : 0b1010,
       oncs: 0b101_1101,
       namespaces: 16,
       volatileWriteCache: true,
@@ -36,7 +36,18 @@ describe.each(ways)('Identify, %s memory', (way) => {
     // A valid one that is not active is all zeroes.
     expect((await driver.identifyNamespace(2)).raw.every((byte) => byte === 0)).toBe(true);
     await expect(driver.identifyNamespace(17)).rejects.toThrow('0h/bh');
-    await expect(driver.identifyNamespace(0xffff_ffff)).rejects.toThrow('0h/bh');
+    await expect(driver.identifyNamespace(0)).rejects.toThrow('0h/bh');
+  });
+
+  test('CNS 00h: LBA formats, and what is common to all namespaces (nsid FFFFFFFFh)', async () => {
+    const { driver } = await started(way, { lbaBytes: 4096 });
+    // NLBAF, FLBAS; LBADS and RP of each.
+    const formats = ({ raw }: { raw: Uint8Array }) => [raw[25], raw[26], raw[130], raw[131], raw[134], raw[135]];
+    expect(formats(await driver.identifyNamespace(1))).toEqual([1, 1, 9, 1, 12, 0]);
+    const common = await driver.identifyNamespace(0xffff_ffff);
+    expect(formats(common)).toEqual([1, 0, 9, 1, 12, 0]);
+    expect([common.sizeBlocks, common.raw[32]]).toEqual([0, 1 << 7]);
+    expect((await driver.identify(5, 0xffff_ffff)).every((byte) => byte === 0)).toBe(true);
   });
 
   test('CNS 02h and CNS 07h: lists of namespaces', async () => {
@@ -81,7 +92,7 @@ describe.each(ways)('Identify, %s memory', (way) => {
     }
     expect((await driver.identify(8, 1))[14]).toBe(1);
     expect((await driver.identify(0x1c))[0]).toBe(1);
-    for (const cns of [0x04, 0x10, 0x13, 0x1b, 0xff]) await expect(driver.identify(cns, 1)).rejects.toThrow('0h/2h');
+    for (const cns of [0x04, 0x14, 0x19, 0x1d, 0xff]) await expect(driver.identify(cns, 1)).rejects.toThrow('0h/2h');
   });
 
   test('to memory that is not there', async () => {

@@ -21,7 +21,8 @@ export type Way = (typeof ways)[number];
 
 export interface MachineOptions extends NvmeDriverOptions {
   readonly drives?: readonly TestDrive[];
-  readonly lbaBytes?: 512 | 4096;
+  readonly lbaBytes?: 512 | 4096 | null;
+  readonly fixedFormat?: boolean;
   readonly controller?: Partial<ControllerOptions>;
   readonly doorbellPage?: (native: FakeNative) => MappableMemory;
   readonly ramBytes?: number;
@@ -68,7 +69,8 @@ class ShuffledPort extends VfioUserPort {
 export function machine(way: Way, options: MachineOptions = {}): Machine {
   const {
     drives = [new TestDrive(1 << 20)],
-    lbaBytes = 512,
+    lbaBytes = null,
+    fixedFormat = false,
     controller: more,
     doorbellPage,
     ramBytes,
@@ -79,7 +81,7 @@ export function machine(way: Way, options: MachineOptions = {}): Machine {
   const page = doorbellPage === undefined ? null : doorbellPage(native);
   let controller: Controller | null = null;
   const server = new InProcessServer({ native, log }, (host) => {
-    const namespaces = drives.map((backend) => ({ backend, lbaBytes }));
+    const namespaces = drives.map((backend) => ({ backend, lbaBytes, fixedFormat }));
     controller = new Controller(host, { drives: namespaces, doorbellPage: page, ...more });
     return controller;
   });

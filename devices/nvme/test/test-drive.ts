@@ -2,7 +2,7 @@ import {
   type BlockBackend,
   type BlockGeometry,
   type BlockRequest,
-  type DurableFile,
+  DurableFile,
   type RangeHold,
   RangeHolds,
   RangeLocks,
@@ -16,7 +16,7 @@ export class TestDrive implements BlockBackend {
   readonly geometry: BlockGeometry;
   readonly identitySeed: Uint8Array;
   readonly description: string;
-  readonly bytes: Uint8Array;
+  bytes: Uint8Array;
   /** Every request, in the order in which it came. */
   readonly seen: { operation: string; offset: number; lengthBytes: number; fua: boolean; mayDeallocate: boolean }[] =
     [];
@@ -28,6 +28,9 @@ export class TestDrive implements BlockBackend {
   fail: (request: BlockRequest) => number = () => 0;
   closed = false;
   failure: string | null = null;
+  /** The path of the image that it stands for, beside which there can be files; null: nothing lasts. */
+  image: string | null = null;
+  readonly #files = new Map<string, DurableFile>();
   readonly #waiting: BlockRequest[] = [];
   readonly #locks = new RangeLocks(rangeSlots);
   readonly #holds = new RangeHolds(this.#locks, (slot) => this.#granted(slot));
@@ -100,11 +103,23 @@ export class TestDrive implements BlockBackend {
   }
 
   remeasure(): boolean {
-    return false;
+    if (this.bytes.length === this.geometry.sizeBytes) return false;
+    this.geometry.sizeBytes = this.bytes.length;
+    return true;
   }
 
-  beside(_suffix: string): DurableFile | null {
-    return null;
+  /** Somebody has grown or cut it; nobody has looked yet. */
+  resize(sizeBytes: number): void {
+    const bytes = new Uint8Array(sizeBytes);
+    bytes.set(this.bytes.subarray(0, sizeBytes));
+    this.bytes = bytes;
+  }
+
+  beside(suffix: string): DurableFile | null {
+    if (this.image === null) return null;
+    const file = this.#files.get(suffix) ?? new DurableFile(this.image + suffix);
+    this.#files.set(suffix, file);
+    return file;
   }
 
   clearFailure(): void {

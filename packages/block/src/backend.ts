@@ -74,7 +74,7 @@ export interface BlockBackend extends PollSource {
   letGo(hold: RangeHold): void;
   /** Measures the drive again, which somebody may have grown or cut. True when `geometry.sizeBytes` has changed. */
   remeasure(): boolean;
-  /** A small file beside the image, named as it with `suffix` after it; null where nothing lasts beside it (memory, devices, read-only drives). */
+  /** A small file beside the image, named as it with `suffix` after it; null where nothing lasts beside it (memory, devices). */
   beside(suffix: string): DurableFile | null;
   /** Why flush and FUA fail, one line, or null. They go on failing until `clearFailure` (storage.md, Durability). */
   readonly failure: string | null;

@@ -155,7 +155,7 @@ export class FileBackend implements BlockBackend {
   }
 
   beside(suffix: string): DurableFile | null {
-    if (this.#image.blockDevice || this.geometry.readOnly) return null;
+    if (this.#image.blockDevice) return null;
     const file = this.#beside.get(suffix) ?? new DurableFile(this.#image.path + suffix);
     this.#beside.set(suffix, file);
     return file;

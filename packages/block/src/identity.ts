@@ -10,7 +10,7 @@ const unnamed = new Map<string, number>();
  * The seed of all that names a drive (storage.md, Identity): 32 bytes of its serial, or else of the machine and the canonical
  * path. Call it once per drive, when the file is there.
  */
-export function identitySeed(options: DriveOptions, host: DriveHost): Uint8Array {
+export function identitySeed(options: Pick<DriveOptions, 'kind' | 'path' | 'serial'>, host: DriveHost): Uint8Array {
   if (options.serial !== null) return digest('serial', options.serial);
   const machine = host.machineId ?? machineId();
   if (options.kind === 'file') return digest('path', machine, realpathSync(options.path));

@@ -3,6 +3,7 @@ export * from './drive.ts';
 export { parseDrive } from './drive-options.ts';
 export { DurableFile } from './durable-file.ts';
 export { FileBackend, type FileBackendOptions } from './file-backend.ts';
+export { identitySeed } from './identity.ts';
 export { checkDistinct, openDrive, openDrives } from './open-drive.ts';
 export { RangeHolds } from './range-holds.ts';
 export { RangeLocks } from './range-locks.ts';

@@ -171,8 +171,13 @@ describe('beside a drive', () => {
     expect(open(image).beside('.format')!.load()).toBe('4096');
   });
 
-  test.each(['readonly drive', 'mem:1M', 'null:1M'])('%s has none', (text) => {
+  test('an image that is only read has those that were written before', () => {
     writeFileSync(`${folder}/disk.img`, new Uint8Array(4096));
-    expect(open(text === 'readonly drive' ? `${folder}/disk.img,readonly` : text).beside('.format')).toBe(null);
+    writeFileSync(`${folder}/disk.img.format`, '512');
+    expect(open(`${folder}/disk.img,readonly`).beside('.format')!.load()).toBe('512');
+  });
+
+  test.each(['mem:1M', 'null:1M'])('%s has none', (text) => {
+    expect(open(text).beside('.format')).toBe(null);
   });
 });

@@ -88,7 +88,10 @@ export const AdminOpcode = {
   setFeatures: 0x09,
   getFeatures: 0x0a,
   asyncEventRequest: 0x0c,
+  namespaceManagement: 0x0d,
+  namespaceAttachment: 0x15,
   doorbellBufferConfig: 0x7c,
+  formatNvm: 0x80,
 } as const;
 export const NvmOpcode = {
   flush: 0x00,

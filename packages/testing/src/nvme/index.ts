@@ -2,6 +2,7 @@ export * from './command.ts';
 export * from './data-buffer.ts';
 export * from './doorbells.ts';
 export * from './identity.ts';
+export * from './namespaces.ts';
 export * from './nvme-driver.ts';
 export * from './prp.ts';
 export * from './queue-pair.ts';

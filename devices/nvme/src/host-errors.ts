@@ -1,0 +1,14 @@
+/** Linux's numbers. */
+const errnos = { EFBIG: 27, ENOSPC: 28, EDQUOT: 122 } as const;
+
+/** The number, positive, of what the host answered; 0 where it is no such error. */
+export function errnoOf(error: unknown): number {
+  const { errno, cause } = Object(error) as { errno?: unknown; cause?: unknown };
+  if (typeof errno === 'number') return Math.abs(errno);
+  return cause === undefined ? 0 : errnoOf(cause);
+}
+
+/** There is no room for it. */
+export function isFull(errno: number): boolean {
+  return errno === errnos.ENOSPC || errno === errnos.EDQUOT || errno === errnos.EFBIG;
+}

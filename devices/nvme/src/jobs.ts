@@ -1,0 +1,66 @@
+import type { Command } from './command.ts';
+import type { Controller } from './controller.ts';
+import { type Failure, Status } from './status.ts';
+
+/** How a job has ended: the failure of its command, or success and dword 0. */
+export interface Outcome {
+  readonly failure: Failure;
+  readonly result?: number;
+}
+
+/**
+ * Work that may outlast the command that asked for it: formats, and what is done to the namespaces there are. It touches files, and nothing of the
+ * guest's, so the command waits for it parked: a reset takes the command back at once, and the work goes on to its end. A successor finds it in a journal
+ * (notes of drives, table of the pool).
+ */
+export class Jobs {
+  /** The daemon ends: what is under way is left where a start finds it. */
+  stopping = false;
+  readonly #controller: Controller;
+  readonly #running = new Set<Promise<void>>();
+  #last: Promise<unknown> = Promise.resolve();
+
+  constructor(controller: Controller) {
+    this.#controller = controller;
+  }
+
+  /** Has the command wait for the work, at a step of its handler which says that it has ended. Always false, as `park`. */
+  answer(command: Command, work: Promise<Outcome>): false {
+    const { generation } = command;
+    this.run(
+      work.then((outcome) => {
+        const { processor, running } = this.#controller;
+        // After a reset it is another command, and after a shutdown or a failure nobody is told anything more.
+        if (command.generation !== generation || !command.parked || !running) return;
+        if (outcome.failure !== Status.success) command.fail(outcome.failure);
+        else command.result = outcome.result ?? 0;
+        processor.unpark(command);
+        this.#controller.wake();
+      }),
+    );
+    return this.#controller.processor.park(command);
+  }
+
+  /** Work that nobody waits for. */
+  run(work: Promise<unknown>): void {
+    const ended = work.then(
+      () => {},
+      (error: unknown) => this.#controller.host.log.error({ error }, 'Work of the device failed: please report it'),
+    );
+    const running = ended.then(() => void this.#running.delete(running));
+    this.#running.add(running);
+  }
+
+  /** Work on which namespaces there are: one after the other. */
+  exclusive(work: () => Promise<Outcome>): Promise<Outcome> {
+    const next = this.#last.then(() => (this.stopping ? { failure: Status.internalError } : work()));
+    this.#last = next.catch(() => {});
+    return next;
+  }
+
+  /** Has everything end where it is; resolves when it has. */
+  async stop(): Promise<void> {
+    this.stopping = true;
+    while (this.#running.size > 0) await Promise.all(this.#running);
+  }
+}

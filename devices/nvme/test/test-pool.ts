@@ -1,0 +1,87 @@
+import { existsSync, mkdtempSync, rmSync, truncateSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { BlockBackend } from '@sidecard/block';
+import { loadNative } from '@sidecard/native';
+import { RecordedLog, VirtualClock } from '@sidecard/testing';
+import { afterEach } from 'vitest';
+import { Pool } from '../src/pool.ts';
+import { PoolFolder } from '../src/pool-folder.ts';
+import { type PoolOptions, parsePool } from '../src/pool-options.ts';
+import { TestDrive } from './test-drive.ts';
+
+/** A pool's folder on the real disk, whose namespaces' blocks are in memory: what was in them outlives the pool that opened them. */
+export class TestPoolFolder extends PoolFolder {
+  /** By file. */
+  readonly drives: Map<string, TestDrive>;
+  /** Of the next drive that is opened. */
+  slow = false;
+
+  constructor(options: PoolOptions, drives: Map<string, TestDrive>, log: RecordedLog) {
+    super(options, { native: loadNative(), log, clock: new VirtualClock() });
+    this.drives = drives;
+  }
+
+  override open(file: string, sizeBytes: number): BlockBackend {
+    if (!existsSync(join(this.path, file))) return super.open(file, sizeBytes);
+    const drive = this.drives.get(file) ?? new TestDrive(sizeBytes, { seed: this.drives.size + 100 });
+    this.drives.set(file, drive);
+    drive.slow = this.slow;
+    return drive;
+  }
+}
+
+export interface TestPool {
+  readonly path: string;
+  readonly log: RecordedLog;
+  readonly folder: TestPoolFolder;
+  readonly pool: Pool;
+  /** The drive of the namespace that was made last. */
+  readonly drive: TestDrive;
+  /** What the next daemon has: the same folder, after this one has let it go. */
+  again(options?: string): TestPool;
+}
+
+const folders: string[] = [];
+
+afterEach(() => {
+  for (const folder of folders.splice(0)) rmSync(folder, { recursive: true, force: true });
+});
+
+/** A pool in a folder of its own, gone after the test. `options` as after the folder of `--pool`. */
+export function testPool(options = 'size=16M'): TestPool {
+  const path = mkdtempSync(join(tmpdir(), 'nvme-pool-'));
+  folders.push(path);
+  return open(path, options, new Map());
+}
+
+function open(path: string, options: string, drives: Map<string, TestDrive>): TestPool {
+  const log = new RecordedLog();
+  const parsed = parsePool(`${path},${options}`);
+  const folder = new TestPoolFolder(parsed, drives, log);
+  let pool: Pool;
+  try {
+    pool = new Pool(folder, parsed.sizeBytes, log);
+  } catch (error) {
+    folder.unlock();
+    throw error;
+  }
+  return {
+    path,
+    log,
+    folder,
+    pool,
+    get drive() {
+      return [...drives.values()].at(-1)!;
+    },
+    again: (next = options) => {
+      pool.close();
+      return open(path, next, drives);
+    },
+  };
+}
+
+/** Cuts or grows a file of the pool behind its back. */
+export function cut(pool: TestPool, file: string, sizeBytes: number): void {
+  truncateSync(join(pool.path, file), sizeBytes);
+}
