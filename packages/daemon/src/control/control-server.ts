@@ -52,6 +52,7 @@ export class ControlServer {
       refuse(response, new Refusal(417, 'nothing but 100-continue can be expected')),
     );
     this.#http.on('connect', (_, socket) => socket.end(refusalText(405, 'this is no proxy')));
+    this.#http.on('error', (error) => log.error({ error }, 'The control socket cannot be served'));
     this.#http.on('clientError', (error, socket) => {
       const { status, message } = parserRefusal(error);
       if (socket.writable) socket.end(refusalText(status, message));
@@ -59,12 +60,9 @@ export class ControlServer {
     });
   }
 
-  /** Serves a socket that listens, with the connections that wait there. @param backlog connections taken at once. */
-  listen(fd: number, backlog: number): Promise<void> {
-    return new Promise((resolve, reject) => {
-      this.#http.once('error', reject);
-      this.#http.listen({ fd, backlog }, resolve);
-    });
+  /** Serves a socket that listens, and owns it from then on; connections may be waiting there. @param backlog connections taken at once. */
+  listen(fd: number, backlog: number): void {
+    this.#http.listen({ fd, backlog });
   }
 
   /** Ends all connections, and closes the socket. */

@@ -29,7 +29,7 @@ export function controlSocket(native: Native, path: string): ControlSocket {
     serve: async (facts, server, control, log) => {
       // Loaded only now and only here: HTTP and the checks of bodies cost 40 ms and 8 MiB.
       const { serveControl } = await import('./serve-control.ts');
-      if (!closed) http = await serveControl(facts, server, control, log, { fd: socket.fd, backlog });
+      if (!closed) http = serveControl(facts, server, control, log, { fd: socket.fd, backlog });
     },
     close: () => {
       closed = true;

@@ -3,8 +3,8 @@ import type { EventRoute } from './route.ts';
 
 /** Changes kept for one reader until they are written. */
 export const maxWaiting = 1000;
-/** Changes written in one go: a device in full work waits no longer for it. */
-const batch = 100;
+/** Changes written in one go: a device in full work waits no longer than some ten microseconds for each reader. */
+const batch = 32;
 
 /**
  * One reader of a stream. Changes are noted as they happen and written later, between the device's turns; a reader that does not keep up is told how

@@ -4,12 +4,12 @@ import { Refusal } from './route.ts';
 /** Longest body, bytes. */
 export const maxBodyBytes = 64 * 1024;
 
-/** What a request's header says of its body. @throws Refusal 411, 413, 415 */
+/** What a request's header says of its body. @throws Refusal 400, 413, 415 */
 export function checkBodyHeader(request: IncomingMessage, wantsBody: boolean): void {
   const { headers } = request;
   const hasBody = headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0;
   if (!wantsBody) {
-    if (hasBody) throw new Refusal(413, 'this request has no body');
+    if (hasBody) throw new Refusal(400, 'this request has no body');
     return;
   }
   if (!hasBody) throw new Refusal(400, 'a body of JSON is missing');

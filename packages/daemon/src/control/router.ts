@@ -6,11 +6,8 @@ export interface Match<R> {
   readonly parameters: { readonly [name: string]: string };
 }
 
-/** A request's method and path, found. `head`: the answer's header alone was asked for. */
-export type Found = (
-  | ({ readonly kind: 'route' } & Match<Route>)
-  | ({ readonly kind: 'events' } & Match<EventRoute>)
-) & { readonly head: boolean };
+/** A request's method and path, found. */
+export type Found = ({ readonly kind: 'route' } & Match<Route>) | ({ readonly kind: 'events' } & Match<EventRoute>);
 
 /** Finds routes by method and path. There are a handful: they are looked through. */
 export class Router {
@@ -29,16 +26,15 @@ export class Router {
     if (twice !== undefined) throw new Error(`there are two routes ${twice}`);
   }
 
-  /** @throws Refusal 404 or 405 */
+  /** HEAD is as GET, where there is an answer that ends. @throws Refusal 404 or 405 */
   find(method: string, path: string): Found {
-    const head = method === 'HEAD';
-    const wanted = head ? 'GET' : method;
+    const wanted = method === 'HEAD' ? 'GET' : method;
     const routes = matches(this.#routes, path);
     const events = matches(this.#events, path);
     const found = routes.find(({ route }) => route.method === wanted);
-    if (found !== undefined) return { kind: 'route', ...found, head };
+    if (found !== undefined) return { kind: 'route', ...found };
     const [stream] = events;
-    if (stream !== undefined && method === 'GET') return { kind: 'events', ...stream, head };
+    if (stream !== undefined && method === 'GET') return { kind: 'events', ...stream };
     if (routes.length + events.length === 0)
       throw new Refusal(404, `there is no ${path} (GET /openapi.json tells what there is)`);
     throw new MethodNotAllowed(method, [

@@ -6,19 +6,19 @@ import { openApi } from './openapi.ts';
 import type { DeviceControl } from './route.ts';
 
 /** Serves what every device has, and what this one adds, on a socket that listens. */
-export async function serveControl(
+export function serveControl(
   facts: DaemonFacts & { readonly description: string },
   server: Server,
   control: DeviceControl,
   log: Log,
   { fd, backlog }: { readonly fd: number; readonly backlog: number },
-): Promise<ControlServer> {
+): ControlServer {
   const { events = [], metrics = [] } = control;
   const routes = [...commonRoutes(facts, server, [...commonMetrics(facts, server), ...metrics]), ...control.routes];
   const { name: title, description, version } = facts;
   const described = openApiRoute(() => document);
   const document = openApi({ title, description, version }, [...routes, described], events);
   const http = new ControlServer({ routes: [...routes, described], events, log });
-  await http.listen(fd, backlog);
+  http.listen(fd, backlog);
   return http;
 }

@@ -4,8 +4,8 @@ import { maxConnections, requestMs } from '../../src/control/connections.ts';
 import { Rig } from './rig.ts';
 
 let rig: Rig;
-beforeEach(async () => {
-  rig = await Rig.start();
+beforeEach(() => {
+  rig = Rig.start();
 });
 afterEach(async () => {
   vi.useRealTimers();

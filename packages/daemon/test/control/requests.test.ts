@@ -3,8 +3,8 @@ import { ControlServer } from '../../src/control/control-server.ts';
 import { Rig } from './rig.ts';
 
 let rig: Rig;
-beforeEach(async () => {
-  rig = await Rig.start();
+beforeEach(() => {
+  rig = Rig.start();
 });
 afterEach(() => rig.close());
 
@@ -46,6 +46,19 @@ describe('what is asked well', () => {
     socket.destroy();
   });
 
+  test('may follow a request that was refused, on the same connection', async () => {
+    const socket = rig.connect();
+    for (const [request, answer] of [
+      ['GET /nothing HTTP/1.1\r\n\r\n', '404 Not Found'],
+      ['PATCH /lamps HTTP/1.1\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}', '400 Bad Request'],
+      ['GET /lamps HTTP/1.1\r\n\r\n', '200 OK'],
+    ]) {
+      socket.write(request!);
+      expect(String(await new Promise((resolve) => socket.once('data', resolve)))).toContain(answer);
+    }
+    socket.destroy();
+  });
+
   test('HEAD answers as GET without the body', async () => {
     const answer = await rig.ask('HEAD', '/lamps');
     expect([answer.status, answer.headers['content-length'], answer.text]).toEqual([200, '20', '']);
@@ -63,7 +76,7 @@ describe('what makes no sense gets a reason, and the device is as it was', () =>
     ['a query that nobody knows', 'GET /lamps?how=long', undefined, {}, 400, 'additional properties: how'],
     ['a query twice', 'GET /lamps/1?how=long&how=long', undefined, {}, 400, 'how 2 times'],
     ['no body', 'PATCH /lamps', undefined, {}, 400, 'missing'],
-    ['a body where none belongs', 'GET /lamps', { red: 1 }, {}, 413, 'no body'],
+    ['a body where none belongs', 'GET /lamps', { red: 1 }, {}, 400, 'no body'],
     ['an empty object', 'PATCH /lamps', {}, {}, 400, 'fewer than 1'],
     ['a name that nobody knows', 'PATCH /lamps', { blue: 1 }, {}, 400, 'additional properties: blue'],
     ['a value that nobody knows', 'PATCH /lamps', { red: 2 }, {}, 400, 'allowed values: 0, 1'],

@@ -96,9 +96,9 @@ export class Rig {
     this.server = new ControlServer({ routes: this.routes, events: this.events, log: this.log });
   }
 
-  static async start(): Promise<Rig> {
+  static start(): Rig {
     const rig = new Rig();
-    await rig.server.listen(bindSocket(loadNative(), rig.path, 16).fd, 16);
+    rig.server.listen(bindSocket(loadNative(), rig.path, 16).fd, 16);
     return rig;
   }
 
