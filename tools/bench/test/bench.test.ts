@@ -7,7 +7,7 @@ import { table } from '../src/table.ts';
 
 const main = path.join(import.meta.dirname, '..', 'dist', 'main.js');
 
-test('the drivers in C work the daemon, and count what they did', async () => {
+test('the drivers in C work the daemon, and count what they did', { timeout: 60_000 }, async () => {
   const daemon = await startNvme(['--drive', 'mem:512M', '--doorbells', 'mapped']);
   try {
     const trip = await measure<{ p50Ns: number; p99Ns: number }>('round-trip', [daemon.socket, 'vfio-user', 100, 0, 0]);
@@ -19,7 +19,7 @@ test('the drivers in C work the daemon, and count what they did', async () => {
       expect(result.commands).toBeGreaterThan(8);
       expect(result.seconds).toBeGreaterThanOrEqual(0.1);
     }
-    for (const pointers of ['prp', 'sgl', 'sgl-pages']) {
+    for (const pointers of ['sgl', 'sgl-pages']) {
       const args = [daemon.socket, 1, 12288, 8, 0.05, 'mapped', 0, daemon.pid, 4, pointers];
       const result = await measure<{ commands: number }>('nvme-driver', args);
       expect(result.commands).toBeGreaterThan(32);
