@@ -1,45 +1,12 @@
-import {
-  blockCommand,
-  encodeSgl,
-  type NvmeCommand,
-  NvmOpcode,
-  type SglDescriptor,
-  type SglOptions,
-  SglPieces,
-  SglType,
-  sglPointer,
-} from '@sidecard/testing';
+import { NvmOpcode, type SglDescriptor, type SglOptions, SglPieces, SglType, sglPointer } from '@sidecard/testing';
 import { describe, expect, test } from 'vitest';
-import { sglDescriptors, sglPieces } from '../src/limits.ts';
+import { sglPieces } from '../src/limits.ts';
 import { Field, Status } from '../src/status.ts';
-import { type Machine, pattern, started, ways } from './machine.ts';
+import { pattern, started, ways } from './machine.ts';
+import { outcome, readOf, stored } from './sgl.ts';
 import { generator, TestDrive } from './test-drive.ts';
 
 const { dataBlock, bitBucket, segment, lastSegment, keyed, transport } = SglType;
-
-/** A Read of `sizeBytes` from block 0 on. */
-function readOf(sizeBytes: number): NvmeCommand {
-  return blockCommand(NvmOpcode.read, 1, 0, sizeBytes, { blockBytes: 512 });
-}
-
-/** A segment in guest memory; the descriptor that names it. */
-function stored({ ram }: Machine, type: number, descriptors: readonly SglDescriptor[]): SglDescriptor {
-  const bytes = encodeSgl(descriptors);
-  const address = ram.allocate(bytes.length);
-  ram.store(address, bytes);
-  return { type, address, lengthBytes: bytes.length };
-}
-
-/** Status, and the place that the error log has (byte and bit), of a command with this SGL1. */
-async function outcome(made: Awaited<ReturnType<typeof started>>, command: NvmeCommand, sgl1: SglDescriptor) {
-  const { driver, queue } = made;
-  const { status, more, doNotRetry } = await driver.submit(queue, { ...command, ...sglPointer(sgl1) });
-  if (status === Status.success) return [status];
-  expect(more).toBe(true);
-  expect(doNotRetry).toBe(status !== Status.dataTransferError);
-  const [byte, bit] = (await driver.logPage(1, 64)).subarray(14, 16);
-  return [status, byte, bit];
-}
 
 describe.each(ways)('SGLs (NVMe Base 2.0, 4.1.2), %s memory', (way) => {
   test('Identify says what of them there is', async () => {
@@ -133,8 +100,7 @@ describe.each(ways)('SGLs (NVMe Base 2.0, 4.1.2), %s memory', (way) => {
     ).toBe(0);
     const address = ram.allocate(4096);
     const bucket = { type: bitBucket, address: 0xdead_dead, lengthBytes: 512 };
-    const made = { driver, queue, ram } as Awaited<ReturnType<typeof started>>;
-    const list = stored(made, lastSegment, [bucket, { type: dataBlock, address, lengthBytes: 512 }, bucket]);
+    const list = stored({ ram }, lastSegment, [bucket, { type: dataBlock, address, lengthBytes: 512 }, bucket]);
     await driver.command(queue, { ...readOf(1024), ...sglPointer(list) });
     expect(ram.load(address, 512)).toEqual(data.slice(512, 1024));
   });
@@ -262,63 +228,6 @@ describe.each(ways)('SGLs (NVMe Base 2.0, 4.1.2), %s memory', (way) => {
       Field.sgl1,
       0,
     ]);
-  });
-
-  test('chains without an end have one', async () => {
-    const made = await started(way);
-    const { ram } = made;
-    const endless = [Status.invalidSglCount, Field.sgl1, 0];
-    for (const empty of [0, 1, 20, 300]) {
-      const lengthBytes = (empty + 1) * 16;
-      const address = ram.allocate(lengthBytes);
-      const itself = { type: segment, address, lengthBytes };
-      ram.store(address, encodeSgl([...new Array<SglDescriptor>(empty).fill({ type: dataBlock }), itself]));
-      expect(await outcome(made, readOf(512), itself)).toEqual(endless);
-    }
-    // A segment that is longer than memory, and all null descriptors.
-    const zeroes = ram.allocate((sglDescriptors + 1) * 16);
-    expect(await outcome(made, readOf(512), { type: lastSegment, address: zeroes, lengthBytes: 0xffff_fff0 })).toEqual(
-      endless,
-    );
-    made.settle();
-    expect(made.controller.inFlight).toBe(0);
-  });
-
-  test('a descriptor is read once', async () => {
-    const made = await started(way);
-    const { driver, queue, ram, client } = made;
-    const sgl = new SglPieces(ram, 64 * 1024, 'in', { parts: [1024], segmentDescriptors: 20 });
-    const seen: number[] = [];
-    const { dma } = client.wire;
-    const { decide } = dma;
-    dma.decide = (request) => {
-      if (request.kind === 'read') for (let at = 0; at < request.lengthBytes; at += 16) seen.push(request.iova + at);
-      return decide(request);
-    };
-    await driver.command(queue, { ...readOf(64 * 1024), ...sgl.pointer });
-    expect(new Set(seen).size).toBe(seen.length);
-  });
-
-  test('a reset while segments are fetched and data is on its way', async () => {
-    const made = await started(way);
-    const { driver, ram, settle, controller, client } = made;
-    for (let turns = 0; turns < 12; turns++) {
-      const queue = driver.queues.get(1)!;
-      for (const opcode of [NvmOpcode.read, NvmOpcode.write, NvmOpcode.compare]) {
-        const direction = opcode === NvmOpcode.read ? 'in' : 'out';
-        const parts = [700, { bitBucket: 100 }, 3000];
-        const sgl = new SglPieces(ram, 128 * 1024, direction, { parts, segmentDescriptors: 9 });
-        queue.submit({ ...readOf(128 * 1024), opcode, ...sgl.pointer });
-      }
-      settle(turns);
-      await driver.enable();
-      settle();
-      expect(controller.inFlight).toBe(0);
-      await driver.createQueues(1);
-    }
-    // Everything was let go: nothing is left to wait for.
-    client.unmapRam(ram);
-    expect(driver.registers.csts.cfs).toBe(0);
   });
 
   test('many at once, of PRP lists and SGLs in turn, with the same data', async () => {
