@@ -1,3 +1,4 @@
+import type { BlockBackend, DriveHost } from '@sidecard/block';
 import type { MappableMemory } from '@sidecard/core';
 import { FakeNative } from '@sidecard/native';
 import {
@@ -21,6 +22,8 @@ export type Way = (typeof ways)[number];
 
 export interface MachineOptions extends NvmeDriverOptions {
   readonly drives?: readonly TestDrive[];
+  /** What the namespaces are of, instead of the drives themselves. */
+  readonly wrap?: (drive: TestDrive, host: DriveHost) => BlockBackend;
   readonly lbaBytes?: 512 | 4096 | null;
   readonly fixedFormat?: boolean;
   readonly controller?: Partial<ControllerOptions>;
@@ -69,6 +72,7 @@ class ShuffledPort extends VfioUserPort {
 export function machine(way: Way, options: MachineOptions = {}): Machine {
   const {
     drives = [new TestDrive(1 << 20)],
+    wrap = (drive: TestDrive): BlockBackend => drive,
     lbaBytes = null,
     fixedFormat = false,
     controller: more,
@@ -81,7 +85,7 @@ export function machine(way: Way, options: MachineOptions = {}): Machine {
   const page = doorbellPage === undefined ? null : doorbellPage(native);
   let controller: Controller | null = null;
   const server = new InProcessServer({ native, log }, (host) => {
-    const namespaces = drives.map((backend) => ({ backend, lbaBytes, fixedFormat }));
+    const namespaces = drives.map((drive) => ({ backend: wrap(drive, { ...host, native }), lbaBytes, fixedFormat }));
     controller = new Controller(host, { drives: namespaces, doorbellPage: page, ...more });
     return controller;
   });
