@@ -78,6 +78,8 @@ test.each([
   [['--socket', 'x', '--drive', 'mem:1M', '--doorbells', 'loud'], 2, 'loud'],
   [['--socket', 'x', '--drive', 'mem:100'], 2, 'smaller than a block'],
   [['--socket', 'x', '--drive', 'mem:1M,lba=7'], 2, 'lba='],
+  [['--socket', 'x', '--drive', 'missing.img,on-stall=panic'], 2, 'on-stall= is wait or error'],
+  [['--socket', 'x', '--drive', 'missing.img,on-stall=error,after=25'], 2, "'25' is no time"],
   [['--socket', 'x', '--drive', 'missing.img'], 1, 'no such file'],
   [['--socket', '/no/such/folder/x', '--drive', 'mem:1M'], 1, 'folder does not exist'],
   [['--socket', '/dev/null/x', '--drive', 'mem:1M'], 1, 'folder is not a folder'],

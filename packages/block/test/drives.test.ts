@@ -225,8 +225,8 @@ test('null reads zeroes and drops writes', async () => {
   expect([memory.memory.bytes[99], memory.memory.bytes[100], memory.memory.bytes[4195]]).toEqual([0, 9, 0]);
 });
 
-test('it wakes who sleeps', async () => {
-  drive = openDrive(parseDrive(`${folder}/disk.img,size=1M`), testHost(native));
+test.each(['', ',on-stall=error'])('it wakes who sleeps%s', async (options) => {
+  drive = openDrive(parseDrive(`${folder}/disk.img,size=1M${options}`), testHost(native));
   for (let round = 0; round < 3; round++) {
     expect(drive.arm!()).toBe(true);
     const request = start(drive, 'write', 0, memory.segments(0, 4096));
