@@ -1,6 +1,7 @@
 import type { Bar, Host, MappableMemory, PciDevice, PciIdentity, ResetKind } from '@sidecard/core';
 import { adminOpcodes } from './admin.ts';
 import { ChangedNamespaces } from './changed-namespaces.ts';
+import { ArbitrationMechanism } from './arbitration.ts';
 import { Doorbells } from './doorbells.ts';
 import { ErrorLog } from './error-log.ts';
 import { AsyncEvents } from './events.ts';
@@ -61,7 +62,7 @@ export class Controller implements PciDevice {
   readonly processor: Processor;
   readonly opcodes = { admin: adminOpcodes, io: ioOpcodes };
   // What follows is not in the arena, since a successor has it from what is: `running` is RDY without CFS or SHST, with an admin queue (`stopping` is
-  // RDY without one), `starting` is CC.EN without RDY or CFS, and CC.MPS is fixed while enabled. It quiesces on its own account.
+  // RDY without one), `starting` is CC.EN without RDY or CFS, and CC.MPS and CC.AMS are fixed while enabled. It quiesces on its own account.
   /** Commands are fetched: ready, not failed, not shut down, and somebody is connected. */
   running = false;
   /** Size of a memory page, bytes (CC.MPS). */
@@ -166,9 +167,10 @@ export class Controller implements PciDevice {
       return;
     }
     this.pageBytes = 4096 << registers.cc.mps;
+    this.turns.weighted = registers.cc.ams === ArbitrationMechanism.weightedRoundRobin;
     this.doorbells.reset();
     this.queues.completion[0]!.create(registers.acq.page * 4096, registers.aqa.acqs + 1, 0, true);
-    this.queues.submission[0]!.create(registers.asq.page * 4096, registers.aqa.asqs + 1, this.queues.completion[0]!);
+    this.queues.submission[0]!.create(registers.asq.page * 4096, registers.aqa.asqs + 1, this.queues.completion[0]!, 0);
     this.queues.update();
     registers.csts.cfs = 0;
     // A shutdown while disabled (3.6) is over with the start; one that was asked for since goes on.
@@ -182,7 +184,7 @@ export class Controller implements PciDevice {
   #wrongConfiguration(): string | null {
     const { cc, aqa, asq, acq } = this.registers;
     if (cc.css !== 0) return 'CC.CSS is not the NVM command set';
-    if (cc.ams !== 0) return 'CC.AMS is not round robin';
+    if (cc.ams > ArbitrationMechanism.weightedRoundRobin) return 'CC.AMS is not a mechanism of CAP';
     if (cc.mps < mpsMin || cc.mps > mpsMax) return 'CC.MPS is not a page size of CAP';
     if (aqa.asqs === 0 || aqa.acqs === 0) return 'AQA has a queue of one entry';
     const pages = 1 << cc.mps;
@@ -225,7 +227,7 @@ export class Controller implements PciDevice {
     this.events.reset();
     this.queues.clear();
     this.features.reset();
-    this.interrupts.update();
+    this.interrupts.reset();
     this.health.busy.stop();
   }
 
@@ -249,6 +251,7 @@ export class Controller implements PciDevice {
     if (kind === 'disconnect') {
       this.running = false;
       this.processor.disown();
+      this.interrupts.reset();
       this.health.busy.stop();
       return;
     }
@@ -289,6 +292,7 @@ export class Controller implements PciDevice {
   async quiesce(): Promise<void> {
     this.#quiescing = true;
     this.running = false;
+    this.interrupts.tell();
     this.health.busy.stop();
     if (this.inFlight > 0) {
       await new Promise<void>((resolve) => {

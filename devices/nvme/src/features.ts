@@ -14,6 +14,9 @@ import { Timestamp } from './timestamp.ts';
 /** Identifiers below it have their values in one table. */
 const wordFeatures = 32;
 
+/** Recommended Arbitration Burst (RAB), which "no limit" is too: a power of two. */
+export const mostBurst = 5;
+
 /** Asynchronous event configuration: a bit for each critical warning (bits 5:0), and for each notice of OAES. */
 const criticalWarnings = 0x3f;
 const temperatureWarnings = 1 << 1;
@@ -81,6 +84,12 @@ export class Features {
   /** The namespace has been deleted: the next with its nsid begins anew. */
   forgetNamespace(nsid: number): void {
     this.recovery.forget(nsid);
+  }
+
+  /** Commands of one queue in a row, before the others and the reactor have their turn (AB; NVMe Base 2.0, 3.4.4). */
+  get burst(): number {
+    const exponent = this.arbitration.value & 7;
+    return exponent >= mostBurst ? 1 << mostBurst : 1 << exponent;
   }
 
   /** The guest wants its writes durable when they complete. */

@@ -2,6 +2,7 @@ import type { HostBuffer } from '@sidecard/core';
 import type { Command } from './command.ts';
 import { AdminOpcode, allNamespaces, Cns, nvmCommandSet } from './commands.ts';
 import type { Controller } from './controller.ts';
+import { mostBurst } from './features.ts';
 import {
   announcedNotices,
   deallocatedReadsZeroes,
@@ -152,6 +153,7 @@ function fillController(controller: Controller, page: HostBuffer): void {
   record.sn = controller.who.serialNumber;
   record.mn = modelNumber;
   record.fr = controller.firmwareRevision;
+  record.rab = mostBurst;
   record.mdts = mdts;
   record.ver = specificationVersion;
   record.rtd3r = readyTimeout * 500_000;

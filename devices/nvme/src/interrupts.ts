@@ -1,11 +1,15 @@
+import { InterruptCoalescing } from './coalescing.ts';
+import type { CompletionQueue } from './completion-queue.ts';
 import type { Controller } from './controller.ts';
 
 /** Interrupts of completion queues (NVMe over PCIe Transport 1.0, 3.5): one function for the level, from state alone. */
 export class CompletionInterrupts {
   readonly #controller: Controller;
+  readonly #coalescing: InterruptCoalescing;
 
   constructor(controller: Controller) {
     this.#controller = controller;
+    this.#coalescing = new InterruptCoalescing(controller);
   }
 
   get #pin(): boolean {
@@ -13,8 +17,12 @@ export class CompletionInterrupts {
     return mode === 'intx' || mode === 'none';
   }
 
-  /** Entries were posted in a queue with this vector. The pin is brought up to date by `update`. */
-  posted(vector: number): void {
+  /** Entries were posted in the queue. The pin is brought up to date by `update`. */
+  posted(queue: CompletionQueue): void {
+    if (!this.#pin && !this.#coalescing.holds(queue)) this.signal(queue.vector);
+  }
+
+  signal(vector: number): void {
     const { interrupt } = this.#controller.host;
     if (this.#pin || (interrupt.mode === 'msi' && this.#masked(vector))) return;
     interrupt.signal(vector);
@@ -31,9 +39,20 @@ export class CompletionInterrupts {
       for (const queue of this.#controller.queues.activeCompletion) {
         const { vector } = queue;
         if (vector < 32 && ((vectors >>> vector) & 1) !== 0 && queue.interruptsEnabled && queue.visible)
-          this.posted(vector);
+          this.posted(queue);
       }
     }
+    this.update();
+  }
+
+  /** What waits for more is told. */
+  tell(): void {
+    this.#coalescing.tell();
+  }
+
+  /** All queues are gone. */
+  reset(): void {
+    this.#coalescing.reset();
     this.update();
   }
 

@@ -9,8 +9,6 @@ import { adminSlots, commandSlots, stagedCommands } from './limits.ts';
 import { Field, mistake, Status } from './status.ts';
 import type { SubmissionQueue } from './submission-queue.ts';
 
-/** Commands of one queue in a row, before the others and the reactor have their turn (round robin, NVMe Base 2.0, 3.4.4). */
-const burst = 32;
 /** Fields of dword 0: FUSE, since there are no fused commands, and PSDT. */
 const fuse = 0x0300;
 const psdt = 0xc000;
@@ -58,9 +56,9 @@ export class Processor implements CommandRunner {
     return this.#stale;
   }
 
-  /** Fetches and runs what is in the queue, up to a burst. True when there was anything. */
-  serve(queue: SubmissionQueue): boolean {
-    if (queue.isEmpty || queue.fetching !== 0 || queue.deleting) return false;
+  /** Fetches and runs what is in the queue, `burst` commands at most. How many it was. */
+  serve(queue: SubmissionQueue, burst: number): number {
+    if (queue.isEmpty || queue.fetching !== 0 || queue.deleting) return 0;
     let count = 0;
     while (count < burst && !queue.isEmpty) {
       const completions = queue.completions;
@@ -76,7 +74,7 @@ export class Processor implements CommandRunner {
       // The command may have failed the controller, or have deleted the queue.
       if (!this.#controller.running || queue.deleting) break;
     }
-    return count !== 0;
+    return count;
   }
 
   /** Takes the command as far as it goes now. */
@@ -125,7 +123,7 @@ export class Processor implements CommandRunner {
   interrupt(): void {
     for (let index = 0; index < this.#dirtyCount; index++) {
       const queue = this.#dirty[index]!;
-      if (queue.dirty && queue.interruptsEnabled) this.#controller.interrupts.posted(queue.vector);
+      if (queue.dirty && queue.interruptsEnabled) this.#controller.interrupts.posted(queue);
       queue.dirty = false;
     }
     this.#dirtyCount = 0;

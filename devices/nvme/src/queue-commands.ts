@@ -53,7 +53,7 @@ export function createSubmissionQueue(controller: Controller, command: Command):
   const wrong = checkShape(controller, entries, cdw11, prp1);
   if (wrong !== Status.success) return command.fail(wrong);
   command.step = 1;
-  queue.create(prp1, entries, completions);
+  queue.create(prp1, entries, completions, (cdw11 >>> 1) & 3);
   controller.doorbells.created(queue);
   controller.queues.update();
   return true;

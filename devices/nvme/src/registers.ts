@@ -11,7 +11,8 @@ export const ControllerRegisters = registers(doorbellsOffset, {
     mqes: ro(15, 0, maxQueueEntries - 1),
     /** Queues must be physically contiguous. */
     cqr: ro(16, 16, 1),
-    ams: ro(18, 17),
+    /** Weighted round robin with urgent priority class. */
+    ams: ro(18, 17, 1),
     to: ro(31, 24, readyTimeout),
     dstrd: ro(35, 32),
     nssrs: ro(36, 36, 1),

@@ -95,10 +95,10 @@ export class ShadowDoorbells {
 
   /**
    * A doorbell of the queue was written by a trapped access, which looks at no guest memory: `look` decides what it means. False when there is no
-   * shadow, and the value counts at once.
+   * shadow, or the value can't be right: it counts at once.
    */
   trapped(queue: SubmissionQueue | CompletionQueue, value: number): boolean {
-    if (!this.enabled || queue.id === 0) return false;
+    if (!this.enabled || queue.id === 0 || value >>> 0 >= queue.entries) return false;
     queue.rows.trapped[queue.id] = value;
     this.#trapped = true;
     return true;

@@ -15,6 +15,8 @@ export const submissionQueueColumns = {
   next: 'i32',
   tail: 'i32',
   completionQueue: 'i32',
+  /** Its class, with weighted round robin. */
+  priority: 'u8',
   /** The tail doorbell as last seen, in the mapped page or the shadow buffer. */
   seen: 'i32',
   /** The driver has written this queue's shadow doorbell: then a trapped write only says that there is news. */
@@ -49,6 +51,9 @@ export class SubmissionQueue {
   get deleting(): boolean {
     return this.rows.deleting[this.id] !== 0;
   }
+  get priority(): number {
+    return this.rows.priority[this.id]!;
+  }
   get entries(): number {
     return this.rows.entries[this.id]!;
   }
@@ -63,7 +68,7 @@ export class SubmissionQueue {
     return this.rows.next[this.id] === this.rows.tail[this.id];
   }
 
-  create(iova: number, entries: number, completions: CompletionQueue): void {
+  create(iova: number, entries: number, completions: CompletionQueue, priority: number): void {
     const { rows, id } = this;
     rows.iova[id] = iova;
     rows.entries[id] = entries;
@@ -71,6 +76,7 @@ export class SubmissionQueue {
     rows.next[id] = 0;
     rows.tail[id] = 0;
     rows.completionQueue[id] = completions.id;
+    rows.priority[id] = priority;
     rows.seen[id] = 0;
     rows.shadowed[id] = 0;
     rows.trapped[id] = -1;

@@ -1,4 +1,5 @@
 import type { PollSource } from '@sidecard/core';
+import { WeightedRoundRobin } from './arbitration.ts';
 import type { Controller } from './controller.ts';
 
 /**
@@ -7,6 +8,7 @@ import type { Controller } from './controller.ts';
  */
 export class Turns implements PollSource {
   readonly #controller: Controller;
+  readonly #arbitration: WeightedRoundRobin;
   readonly #work = () => {
     this.poll();
   };
@@ -17,11 +19,14 @@ export class Turns implements PollSource {
   #blocked = false;
   /** INTA# is asserted, and heads of completion queues come by stores. */
   #asserted = false;
+  /** CC.AMS, which is fixed while enabled: weighted round robin. */
+  weighted = false;
   /** Called once nothing is in flight. */
   whenIdle: (() => void) | null = null;
 
   constructor(controller: Controller) {
     this.#controller = controller;
+    this.#arbitration = new WeightedRoundRobin(controller);
   }
 
   poll(): boolean {
@@ -80,11 +85,20 @@ export class Turns implements PollSource {
       this.#blocked = true;
       return false;
     }
+    const worked = this.weighted ? this.#serveWeighted() : this.#serveRoundRobin();
+    if (controller.running) controller.events.deliver();
+    return worked;
+  }
+
+  /** NVMe Base 2.0, 3.4.4.1. */
+  #serveRoundRobin(): boolean {
+    const controller = this.#controller;
     const { active } = controller.queues;
+    const { burst } = controller.features;
     let worked = false;
     for (let index = 0; index < active.length && controller.running; index++) {
       const queue = active[index]!;
-      const served = controller.processor.serve(queue);
+      const served = controller.processor.serve(queue, burst) > 0;
       if (served) {
         worked = true;
         if (queue.id !== 0) controller.health.busy.worked();
@@ -94,7 +108,15 @@ export class Turns implements PollSource {
       if (served) this.#woken = true;
       else if (controller.doorbells.polled) this.#blocked = true;
     }
-    if (controller.running) controller.events.deliver();
+    return worked;
+  }
+
+  #serveWeighted(): boolean {
+    const { queues, doorbells } = this.#controller;
+    const worked = this.#arbitration.serve();
+    if (queues.active.every((queue) => queue.isEmpty)) return worked;
+    if (worked) this.#woken = true;
+    else if (doorbells.polled) this.#blocked = true;
     return worked;
   }
 

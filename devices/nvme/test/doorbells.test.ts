@@ -149,6 +149,20 @@ describe('Doorbell Buffer Config', () => {
     expect(queue.strays).toEqual([]);
   });
 
+  test('a trapped value that cannot be right is an event, shadow or not', async () => {
+    const { driver, controller, settle } = await started('mapped');
+    await driver.useShadowDoorbells();
+    const queue = await driver.createQueues(2);
+    await driver.read(queue, 1, 0, 512, { blockBytes: 512 });
+    for (const nonsense of [0xffff_ffff, 64]) {
+      driver.trapped.tail(2, nonsense);
+      driver.trapped.head(2, nonsense);
+      settle();
+    }
+    expect(controller.errors.count).toBe(4);
+    await driver.read(queue, 1, 0, 512, { blockBytes: 512 });
+  });
+
   test('nonsense in a shadow is an event, once, and does not keep the device awake', async () => {
     const { driver, ram, controller, settle } = await started('mapped');
     const shadow = ram.allocate(4096);

@@ -11,8 +11,10 @@ test('what CAP, VS and CRTO say', () => {
   const bytes = new Uint8Array(8);
   handle.bar(0).read(0, bytes, 0, 8);
   const cap = new DataView(bytes.buffer).getBigUint64(0, true);
-  // MQES 4095, CQR, TO 255, NSSRS, CSS the NVM command set alone, MPSMIN 4 KiB, MPSMAX 64 KiB, CRMS with media.
-  expect(cap).toBe(4095n | (1n << 16n) | (255n << 24n) | (1n << 36n) | (1n << 37n) | (4n << 52n) | (1n << 59n));
+  // MQES 4095, CQR, AMS weighted round robin, TO 255, NSSRS, CSS the NVM command set alone, MPSMIN 4 KiB, MPSMAX 64 KiB, CRMS with media.
+  expect(cap).toBe(
+    4095n | (1n << 16n) | (1n << 17n) | (255n << 24n) | (1n << 36n) | (1n << 37n) | (4n << 52n) | (1n << 59n),
+  );
   expect(driver.registers.vs).toBe(0x0002_0000);
   handle.bar(0).read(0x68, bytes, 0, 4);
   expect(new DataView(bytes.buffer).getUint32(0, true)).toBe(255);
@@ -34,7 +36,8 @@ test('registers that are not there read zero and take no writes', () => {
 describe('a configuration that cannot be', () => {
   test.each([
     ['another command set', { cc: enabled | (1 << 4) }],
-    ['weighted arbitration', { cc: enabled | (1 << 11) }],
+    ['reserved arbitration', { cc: enabled | (2 << 11) }],
+    ['arbitration of a vendor', { cc: enabled | (7 << 11) }],
     ['pages of 128 KiB', { cc: enabled | (5 << 7) }],
     ['a queue of one entry', { aqa: 0 }],
     ['an address that is not of a page of 8 KiB', { cc: enabled | (1 << 7), asq: 0x1000 }],
