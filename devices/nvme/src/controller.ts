@@ -1,7 +1,7 @@
 import type { Bar, Host, MappableMemory, PciDevice, PciIdentity, ResetKind } from '@sidecard/core';
 import { adminOpcodes } from './admin.ts';
-import { ChangedNamespaces } from './changed-namespaces.ts';
 import { ArbitrationMechanism } from './arbitration.ts';
+import { ChangedNamespaces } from './changed-namespaces.ts';
 import { Doorbells } from './doorbells.ts';
 import { ErrorLog } from './error-log.ts';
 import { AsyncEvents } from './events.ts';
