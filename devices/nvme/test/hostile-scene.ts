@@ -59,6 +59,11 @@ export class HostileScene {
     };
   }
 
+  /** Mappings of the guest's side alone. */
+  get ownMappings(): number {
+    return this.way === 'mapped' ? 4 : 0;
+  }
+
   /** Starts the controller, with an I/O queue pair of 16 entries. */
   async start(): Promise<QueuePair> {
     await this.machine.driver.enable();
@@ -71,6 +76,7 @@ export class HostileScene {
     const offset = ram.fileOffset + (iova - ram.iova);
     this.machine.client.dmaMap({ iova, sizeBytes, fd: ram.fd, offset: ram.shared ? offset : 0, flags });
     if (!ram.shared) this.machine.client.wire.dma.rams.push(ram);
+    if (!writable) ram.store(iova, pattern(sizeBytes));
     this.#gone.delete(region);
     this.maps.push(region);
   }
@@ -130,7 +136,6 @@ export class HostileScene {
     const ram = this.way === 'mapped' ? GuestRam.shared(native, options) : GuestRam.private(options);
     ram.buffer.bytes.fill(canary);
     const region = { ram, iova: iova + before * PAGE, sizeBytes: pages * PAGE, readable, writable };
-    if (!writable) ram.store(iova, pattern(region.sizeBytes));
     this.map(region);
     return region;
   }

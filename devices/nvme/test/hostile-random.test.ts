@@ -1,0 +1,34 @@
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { hostileAction } from './hostile-actions.ts';
+import { HostileScene } from './hostile-scene.ts';
+import { ways } from './machine.ts';
+
+/** Of each kind of memory. */
+const cases = Number(process.env.SIDECARD_CASES ?? 100);
+
+/** Anything, in any order: a status or CSTS.CFS, nothing outside of the maps is touched, and a driver that behaves has its disk again. */
+test.each(ways)(
+  'random hostile drivers, %s memory',
+  async (way) => {
+    let actions = 0;
+    const property = fc.asyncProperty(
+      fc.array(hostileAction, { minLength: 1, maxLength: 40, size: '+1' }),
+      async (list) => {
+        const scene = new HostileScene(way);
+        const { native, client, server } = scene.machine;
+        await scene.start();
+        for (const one of list) one.act(scene);
+        actions += list.length;
+        await scene.recovers();
+        // Everything of the client goes with it.
+        client.close();
+        server.settle();
+        expect(native.mappings).toBe(scene.ownMappings);
+      },
+    );
+    await fc.assert(property, { numRuns: cases });
+    expect(actions).toBeGreaterThan(5 * cases);
+  },
+  300_000,
+);
