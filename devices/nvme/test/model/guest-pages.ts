@@ -18,13 +18,13 @@ export class GuestPages {
   readonly #expected: Uint8Array;
   readonly #free: number[] = [];
   readonly #open = new Set<Opened>();
-  readonly #random: () => number;
+  readonly random: () => number;
   #fill = 0;
 
   /** Takes all of `ram` that is left but for `spareBytes`. */
   constructor(ram: GuestRam, spareBytes: number, random: () => number) {
     this.ram = ram;
-    this.#random = random;
+    this.random = random;
     this.#expected = new Uint8Array(ram.sizeBytes);
     const sizeBytes = ram.sizeBytes - spareBytes;
     const first = ram.allocate(sizeBytes);
@@ -39,7 +39,7 @@ export class GuestPages {
   /** A page anywhere. Null: there is none left. */
   take(): number | null {
     if (this.#free.length === 0) return null;
-    const index = Math.floor(this.#random() * this.#free.length);
+    const index = Math.floor(this.random() * this.#free.length);
     const last = this.#free.pop()!;
     if (index === this.#free.length) return last;
     const page = this.#free[index]!;
@@ -67,6 +67,14 @@ export class GuestPages {
   store(iova: number, bytes: Uint8Array): void {
     this.ram.store(iova, bytes);
     this.#expected.set(bytes, iova - this.ram.iova);
+  }
+
+  setWord(iova: number, value: number): void {
+    this.store(iova, new Uint8Array(Uint32Array.of(value).buffer));
+  }
+
+  word(iova: number): number {
+    return this.ram.word(iova);
   }
 
   /** The device may write here from now on. */

@@ -5,7 +5,7 @@ import type { DiskModel } from './disk-model.ts';
 import { ErrorLogModel } from './error-log-model.ts';
 import { EventModel } from './event-model.ts';
 import { FeatureModel } from './feature-model.ts';
-import type { GuestPages } from './guest-pages.ts';
+import type { GuestPages, Opened } from './guest-pages.ts';
 import { HealthModel } from './health-model.ts';
 import type { ModelDrive } from './model-drive.ts';
 import type { Pending } from './pending.ts';
@@ -20,6 +20,7 @@ export interface ModelParts {
   readonly disks: readonly DiskModel[];
   readonly drives: readonly ModelDrive[];
   readonly random: () => number;
+  readonly mapped: boolean;
 }
 
 /** What the specification says of a controller that was sent what has been sent so far. */
@@ -28,6 +29,8 @@ export class Model {
   readonly disks: readonly DiskModel[];
   readonly drives: readonly ModelDrive[];
   readonly random: () => number;
+  /** Guest memory is shared with the device. */
+  readonly mapped: boolean;
   /** Moments: before each submission and before each look at completions. */
   now = 0;
   state: ControllerState = 'disabled';
@@ -43,6 +46,8 @@ export class Model {
   /** For queues made from now on. */
   doorbells: Doorbells | null = null;
   trapped: TrappedDoorbells | null = null;
+  /** Shadow doorbells and EventIdx: what the device may write of them, and both pages. */
+  readonly doorbellPages: (Opened | number)[] = [];
   /** Interrupts that queues may choose from; 0: without. */
   vectors = 0;
   /** Commands so far. */
@@ -54,6 +59,7 @@ export class Model {
     this.disks = parts.disks;
     this.drives = parts.drives;
     this.random = parts.random;
+    this.mapped = parts.mapped;
   }
 
   /** Numbers for blocks that are about to be written. */
@@ -98,6 +104,10 @@ export class Model {
     for (const ring of [...this.submission.values()]) this.forget(ring);
     for (const ring of this.completion.values()) ring.free();
     this.completion.clear();
+    for (const one of this.doorbellPages.splice(0)) {
+      if (typeof one === 'number') this.memory.give(one);
+      else this.memory.close(one);
+    }
     this.features.reset();
     this.events.reset();
     this.#forgetErrors();

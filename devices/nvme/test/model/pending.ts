@@ -67,19 +67,10 @@ export abstract class Pending {
     );
   }
 
-  /** What its PRP entries allow: success, unless one that is used is wrong (4.1.1). */
+  /** What the description of its data allows: success, unless something of it is wrong. */
   get transferStatuses(): number[] {
-    switch (this.transfer?.wrong) {
-      case 'hole':
-        return [Status.dataTransferError];
-      case 'offset':
-        return [Status.invalidPrpOffset];
-      // A controller need not look at the two lowest bits of PRP1.
-      case 'unaligned':
-        return [Status.invalidPrpOffset, Status.success];
-      default:
-        return [Status.success];
-    }
+    const { failures, mustFail } = this.transfer ?? { failures: [], mustFail: false };
+    return mustFail ? [...failures] : [Status.success, ...failures];
   }
 
   toString(): string {

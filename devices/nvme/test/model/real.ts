@@ -72,6 +72,8 @@ export class Real {
   driver!: NvmeDriver;
   readonly #before: { readonly fds: number; readonly mappings: number };
   #controller: Controller | null = null;
+  /** The process sleeps: nothing but a message or a drive wakes it, whatever the driver writes into memory. */
+  #asleep = false;
 
   constructor(way: Way, setup: Setup, drives: readonly ModelDrive[], random: () => number) {
     this.way = way;
@@ -98,9 +100,20 @@ export class Real {
     return this.driver.registers.csts;
   }
 
+  /** CSTS but for NSSRO, which tells of what was long ago. */
+  get status(): number {
+    return this.csts.value & ~0x10;
+  }
+
   connect(): void {
     const transport = this.server.connect();
     must(transport !== null, () => 'no client is taken after one has gone');
+    const { turn, send } = transport;
+    transport.turn = () => !this.#asleep && turn.call(transport);
+    transport.send = (bytes, fds) => {
+      this.#asleep = false;
+      return send.call(transport, bytes, fds);
+    };
     this.client = new VfioUserClient(transport);
     this.client.version();
     this.client.mapRam(this.ram);
@@ -135,15 +148,35 @@ export class Real {
   }
 
   turn(count: number): void {
-    for (let turn = 0; turn < count; turn++) this.port.turn();
+    for (let turn = 0; turn < count; turn++) {
+      this.#wakeByDrives();
+      this.port.turn();
+    }
   }
 
   /** @throws Violation when it never comes. */
   until(condition: () => boolean, what: string): void {
     for (let turn = 0; !condition(); turn++) {
       must(turn < patience, () => `${what} never comes`);
+      this.#wakeByDrives();
       this.port.turn();
     }
+  }
+
+  /** Lets the process fall asleep, as far as there is nothing to do: every source says how it is to be woken. */
+  sleep(): void {
+    const { server } = this.server;
+    for (let turn = 0; turn < 100; turn++) {
+      this.port.turn();
+      if (server.turn() || this.drives.some(({ inFlight }) => inFlight > 0)) continue;
+      if (!server.memory.arm() || !this.controller.turns.arm()) continue;
+      this.#asleep = true;
+      return;
+    }
+  }
+
+  #wakeByDrives(): void {
+    if (this.drives.some(({ inFlight, stalled }) => inFlight > 0 && !stalled)) this.#asleep = false;
   }
 
   /** Interrupts that have arrived. */

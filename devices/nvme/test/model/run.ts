@@ -57,7 +57,7 @@ function begin(way: Way, drawn: Setup): { model: Model; real: Real } {
   );
   const disks = drives.map((drive, index) => new DiskModel(index + 1, drawn.lbaBytes, drive));
   const real = new Real(way, drawn, drives, random);
-  const model = new Model({ memory: real.memory, disks, drives, random });
+  const model = new Model({ memory: real.memory, disks, drives, random, mapped: way === 'mapped' });
   new Start(16, [
     { entries: 16, shared: false },
     { entries: 5, shared: false },

@@ -63,13 +63,19 @@ export class MappedDoorbells implements Doorbells {
  * 5.8 and annex B.5). The admin queue has no shadow with any driver known.
  */
 export class ShadowDoorbells implements Doorbells {
-  readonly #ram: Ram;
+  readonly #ram: Pick<Ram, 'word' | 'setWord'>;
   readonly #shadow: number;
   readonly #eventIdx: number;
   readonly #strideBytes: number;
   readonly trapped: TrappedDoorbells;
 
-  constructor(ram: Ram, shadowIova: number, eventIdxIova: number, trapped: TrappedDoorbells, dstrd: number) {
+  constructor(
+    ram: Pick<Ram, 'word' | 'setWord'>,
+    shadowIova: number,
+    eventIdxIova: number,
+    trapped: TrappedDoorbells,
+    dstrd: number,
+  ) {
     this.#ram = ram;
     this.#shadow = shadowIova;
     this.#eventIdx = eventIdxIova;

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { compare } from '../commands/compare.ts';
 import { deallocate } from '../commands/deallocate.ts';
+import { doorbellBufferConfig } from '../commands/doorbell-buffers.ts';
 import { abort, eventRequest } from '../commands/events.ts';
 import { getFeatures, setFeatures, setQueues } from '../commands/features.ts';
 import { flush } from '../commands/flush.ts';
@@ -19,7 +20,7 @@ import type { Action } from './action.ts';
 import { DriveFails, DriveSpeed } from './drives.ts';
 import { Reset, ShutDown, Start } from './resets.ts';
 import { Submit, WrongDoorbell } from './submit.ts';
-import { Drain, Reap, Turns } from './time.ts';
+import { Drain, Reap, Sleep, Turns } from './time.ts';
 
 /** Commands of I/O queues: a new one is a file beside these, and a row here. */
 const io: fc.Arbitrary<Plan> = fc.oneof(
@@ -45,6 +46,7 @@ const admin: fc.Arbitrary<Plan> = fc.oneof(
   { weight: 3, arbitrary: deleteSubmissionQueue },
   { weight: 2, arbitrary: deleteCompletionQueue },
   { weight: 2, arbitrary: wrongQueue },
+  { weight: 3, arbitrary: doorbellBufferConfig },
 );
 
 const rings = fc.integer({ min: 0, max: 9 }).map((n) => n !== 9);
@@ -68,13 +70,14 @@ export const actions: fc.Arbitrary<Action>[] = [
   ...new Array<fc.Arbitrary<Action>>(5).fill(fc.integer({ min: 1, max: 30 }).map((count) => new Turns(count))),
   ...new Array<fc.Arbitrary<Action>>(3).fill(fc.constantFrom(1, 2, 1000).map((most) => new Reap(most))),
   fc.constant(new Drain()),
+  fc.constant(new Sleep()),
   ...new Array<fc.Arbitrary<Action>>(3).fill(
     fc
       .record({ entries: fc.constantFrom(8, 9, 32, 64), queues })
       .map((drawn) => new Start(drawn.entries, drawn.queues)),
   ),
   fc
-    .record({ kind: fc.constantFrom('cc', 'cc', 'function', 'device', 'client'), turns: fc.nat(20) })
+    .record({ kind: fc.constantFrom('cc', 'cc', 'subsystem', 'function', 'device', 'client'), turns: fc.nat(20) })
     .map(({ kind, turns }) => new Reset(kind, turns)),
   fc.integer({ min: 0, max: 3 }).map((n) => new ShutDown(n === 3)),
   fc.constantFrom('inline', 'slow', 'slow', 'stalled').map((speed) => new DriveSpeed(speed)),

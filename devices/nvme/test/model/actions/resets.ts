@@ -60,7 +60,10 @@ export class Start extends Action {
   }
 }
 
-export type ResetKind = 'cc' | 'function' | 'device' | 'client';
+/** "NVMe" (3.1.3.7). */
+const subsystemResetKey = 0x4e56_4d65;
+
+export type ResetKind = 'cc' | 'subsystem' | 'function' | 'device' | 'client';
 
 /** A reset of any level, at any moment (3.7). When it is answered, nothing of before touches memory or drive any more. */
 export class Reset extends Action {
@@ -79,7 +82,7 @@ export class Reset extends Action {
 
   act(model: Model, real: Real): void {
     for (const drive of real.drives) drive.stalled = false;
-    const beyondController = this.#kind !== 'cc';
+    const beyondController = this.#kind !== 'cc' && this.#kind !== 'subsystem';
     if (beyondController) {
       model.health.unsafeShutdowns.add(1, false);
       if (this.#kind === 'device') model.health.powerCycles.add(1, false);
@@ -87,6 +90,11 @@ export class Reset extends Action {
     switch (this.#kind) {
       case 'cc':
         disable(real, this.#turns);
+        break;
+      case 'subsystem':
+        real.driver.registers.nssr = subsystemResetKey;
+        real.turn(this.#turns);
+        real.until(() => real.driver.registers.csts.rdy === 0, 'CSTS.RDY to fall');
         break;
       case 'function':
         real.handle.functionLevelReset();
@@ -102,7 +110,8 @@ export class Reset extends Action {
         break;
     }
     if (beyondController) real.serveOldMessages();
-    must(real.csts.value === 0, () => `CSTS is ${real.csts.value} after a reset`);
+    const told = this.#kind !== 'subsystem' || real.csts.nssro === 1;
+    must(real.status === 0 && told, () => `CSTS is ${real.csts.value} after a reset`);
     model.memory.check(`${this}`);
     model.reset();
     if (this.#kind === 'function' || this.#kind === 'device') real.restart();

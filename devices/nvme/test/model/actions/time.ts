@@ -32,12 +32,26 @@ export class Reap extends Action {
     this.#most = most;
   }
 
-  act(model: Model): void {
+  act(model: Model, real: Real): void {
+    // What is told from here on is of entries that are left, or new.
+    if (this.#most >= 1000) real.takeInterrupts();
+    if (this.#most >= 1000) real.signalled.clear();
     model.reapAll(this.#most);
   }
 
   toString(): string {
     return `reap ${this.#most}`;
+  }
+}
+
+/** The process of the device falls asleep, if it has nothing to do. */
+export class Sleep extends Action {
+  act(_model: Model, real: Real): void {
+    real.sleep();
+  }
+
+  toString(): string {
+    return 'sleep';
   }
 }
 
@@ -61,15 +75,14 @@ export function drain(model: Model, real: Real): void {
   for (const ring of model.submission.values()) if (ring.state === 'live') ring.ring();
   const waiting = () => model.inFlight.filter((one) => !(one instanceof EventRequest));
   for (let round = 0; waiting().length > 0; round++) {
-    must(real.csts.value === 1, () => `CSTS is ${real.csts.value}`);
+    must(real.status === 1, () => `CSTS is ${real.csts.value}`);
     must(round < 500, () => `${waiting().join('; ')}: never completed`);
     real.turn(20);
-    model.reapAll(1000);
+    reapTold(model, real);
   }
   // Events, interrupts and whatever should not come.
   real.turn(100);
-  checkInterrupts(model, real);
-  model.reapAll(1000);
+  reapTold(model, real);
   const requests = model.inFlight.length;
   must(requests <= asyncEventRequests, () => `${requests} event requests are outstanding`);
   if (requests > 0) model.events.checkTold();
@@ -80,13 +93,19 @@ export function drain(model: Model, real: Real): void {
   model.lookAtDrives();
 }
 
-/** Every queue that has something to tell, and interrupts, has told it since somebody looked. */
-function checkInterrupts(model: Model, real: Real): void {
-  real.takeInterrupts();
-  if (!real.setup.msix) return;
-  for (const { id, vector, ready, state } of model.completion.values()) {
-    if (!ready || vector === null || state !== 'live') continue;
-    must(real.signalled.has(vector), () => `queue ${id} has entries, and vector ${vector} did not tell`);
+/** Takes everything, of queues that have told that there is something: those with interrupts have, since somebody looked last. */
+function reapTold(model: Model, real: Real): void {
+  if (real.setup.msix) {
+    const ready = [...model.completion.values()].filter(
+      (ring) => ring.ready && ring.vector !== null && ring.state === 'live',
+    );
+    // An interrupt comes a moment after the entry.
+    real.turn(10);
+    real.takeInterrupts();
+    for (const { id, vector } of ready) {
+      must(real.signalled.has(vector!), () => `queue ${id} has entries, and vector ${vector} did not tell`);
+    }
+    real.signalled.clear();
   }
-  real.signalled.clear();
+  model.reapAll(1000);
 }

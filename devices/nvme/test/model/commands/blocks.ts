@@ -27,7 +27,13 @@ export const target: fc.Arbitrary<Target> = fc.record({
   beyond: fc.integer({ min: 0, max: 30 }).map((n) => n === 30),
 });
 
+const sgl = fc.record({
+  parts: fc.array(fc.constantFrom(1, 3, 511, 512, 1000, 4095, 4096), { minLength: 1, maxLength: 3 }),
+  perSegment: fc.constantFrom(2, 3, 8, 256),
+});
+
 export const shape: fc.Arbitrary<Shape> = fc.record({
+  sgl: fc.oneof({ weight: 2, arbitrary: fc.constant(null) }, { weight: 1, arbitrary: sgl }),
   offset: fc.oneof(
     fc.constant(0),
     fc.nat(1023).map((words) => words * 4),
@@ -38,6 +44,9 @@ export const shape: fc.Arbitrary<Shape> = fc.record({
     { weight: 1, arbitrary: fc.record({ entry: fc.nat(5), add: fc.constantFrom(1, 2, hole) }) },
   ),
 });
+
+/** Of admin commands: no SGLs. */
+export const prpShape = shape.map((drawn) => ({ ...drawn, sgl: null }));
 
 export const isFua = fc.integer({ min: 0, max: 3 }).map((n) => n === 3);
 
@@ -71,7 +80,7 @@ export abstract class BlockCommand extends Pending {
       nsid: this.nsid,
       cdw10: this.first,
       cdw11: 0,
-      ...(this.transfer !== null && { prp1: this.transfer.prp1, prp2: this.transfer.prp2 }),
+      ...this.transfer?.pointer,
     };
   }
 
@@ -119,5 +128,5 @@ function statusOf({ operation, errno }: DriveError): number {
 /** Pages for the data of a command, as long as the command says. */
 export function dataFor(model: Model, { nsid, count }: Target, how: Shape): Transfer | null {
   const disk = model.disks[nsid - 1] ?? model.disks[0]!;
-  return Transfer.make(model.memory, Math.min(count, disk.blocks.length) * disk.blockBytes, how);
+  return Transfer.any(model.memory, Math.min(count, disk.blocks.length) * disk.blockBytes, how);
 }

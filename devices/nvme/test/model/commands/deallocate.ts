@@ -26,9 +26,8 @@ class DatasetManagement extends Pending {
     this.#disk = model.disks[nsid - 1] ?? null;
     this.#ranges = ranges;
     this.#deallocates = (attributes & 4) !== 0;
-    const { prp1, prp2 } = transfer;
     const opcode = NvmOpcode.datasetManagement;
-    this.sqe = { opcode, nsid, prp1, prp2, cdw10: ranges.length - 1, cdw11: attributes };
+    this.sqe = { opcode, nsid, ...transfer.pointer, cdw10: ranges.length - 1, cdw11: attributes };
     const words = new Uint32Array(ranges.length * 4);
     for (const [index, { first, count }] of ranges.entries()) words.set([0, count, first, 0], index * 4);
     transfer.store(new Uint8Array(words.buffer));
@@ -94,7 +93,7 @@ export const deallocate: fc.Arbitrary<Plan> = fc
   })
   .map(({ nsid, ranges, attributes, how }) => ({
     plan: (model) => {
-      const transfer = Transfer.make(model.memory, ranges.length * 16, how);
+      const transfer = Transfer.any(model.memory, ranges.length * 16, how);
       return transfer === null ? null : new DatasetManagement(model, nsid, ranges, attributes, transfer);
     },
     toString: () => `deallocate ${fc.stringify({ nsid, ranges, attributes, how })}`,

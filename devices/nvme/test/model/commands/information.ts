@@ -6,7 +6,7 @@ import type { Model } from '../model.ts';
 import { Pending, type Plan } from '../pending.ts';
 import { Transfer } from '../transfer.ts';
 import { must } from '../violation.ts';
-import { shape } from './blocks.ts';
+import { prpShape } from './blocks.ts';
 
 /** What an admin command hands over. */
 abstract class Question extends Pending {
@@ -14,7 +14,7 @@ abstract class Question extends Pending {
 
   constructor(model: Model, command: NvmeCommand, transfer: Transfer) {
     super(model, transfer);
-    this.sqe = { ...command, prp1: transfer.prp1, prp2: transfer.prp2 };
+    this.sqe = { ...command, ...transfer.pointer };
   }
 
   override begin(): void {
@@ -66,10 +66,10 @@ const cnsValues = [
 ];
 
 export const identify: fc.Arbitrary<Plan> = fc
-  .record({ cns: fc.constantFrom(...cnsValues), nsid: fc.constantFrom(0, 1, 2, 3), how: shape })
+  .record({ cns: fc.constantFrom(...cnsValues), nsid: fc.constantFrom(0, 1, 2, 3), how: prpShape })
   .map(({ cns, nsid, how }) => ({
     plan: (model) => {
-      const transfer = Transfer.make(model.memory, 4096, how);
+      const transfer = Transfer.prp(model.memory, 4096, how);
       const command = { opcode: AdminOpcode.identify, nsid, cdw10: cns };
       return transfer === null ? null : new Identify(model, command, transfer);
     },
@@ -135,11 +135,11 @@ export const getLogPage: fc.Arbitrary<Plan> = fc
     lengthBytes: fc.constantFrom(512, 4096, 4096, 4, 1000, 8192),
     offset: fc.constantFrom(0, 0, 0, 0, 64, 508),
     retain: fc.boolean(),
-    how: shape,
+    how: prpShape,
   })
   .map(({ page, lengthBytes, offset, retain, how }) => ({
     plan: (model) => {
-      const transfer = Transfer.make(model.memory, lengthBytes, how);
+      const transfer = Transfer.prp(model.memory, lengthBytes, how);
       return transfer === null ? null : new GetLogPage(model, page, offset, retain, transfer);
     },
     toString: () => `getLogPage ${fc.stringify({ page, lengthBytes, offset, retain, how })}`,
