@@ -4,10 +4,12 @@ import { generator } from '../test-drive.ts';
 import { actions } from './actions/index.ts';
 import { Reset, Start } from './actions/resets.ts';
 import { drain } from './actions/time.ts';
-import { askDefaults } from './commands/features.ts';
+import { askDefaults, askFeatures } from './commands/features.ts';
+import { askLogs } from './commands/information.ts';
 import { DiskModel } from './disk-model.ts';
 import { Model } from './model.ts';
 import { ModelDrive } from './model-drive.ts';
+import type { Pending } from './pending.ts';
 import { Real, type Setup } from './real.ts';
 
 const driveBytes = 1 << 16;
@@ -63,19 +65,28 @@ function begin(way: Way, drawn: Setup): { model: Model; real: Real } {
     { entries: 5, shared: false },
     { entries: 64, shared: true },
   ]).act(model, real);
-  for (const question of askDefaults(model)) {
-    if (model.submission.get(0)!.full) drain(model, real);
-    model.submit(model.submission.get(0)!, question);
-  }
-  drain(model, real);
+  ask(model, real, askDefaults(model));
   return { model, real };
 }
 
+/** Asks everything that can be asked, then resets the controller, and looks at what is left. */
 async function finish(model: Model, real: Real): Promise<void> {
   if (model.state === 'enabled') drain(model, real);
-  if (model.state !== 'disabled') new Reset('cc', 0).act(model, real);
+  if (model.state === 'shutDown') new Reset('cc', 0).act(model, real);
+  if (model.state === 'disabled') new Start(16, []).act(model, real);
+  ask(model, real, [...askFeatures(model), ...askLogs(model)]);
+  new Reset('cc', 0).act(model, real);
   real.turn(50);
   model.memory.check('after the last reset');
   model.lookAtDrives();
   await real.checkReleased();
+}
+
+function ask(model: Model, real: Real, questions: readonly Pending[]): void {
+  const ring = model.submission.get(0)!;
+  for (const question of questions) {
+    if (ring.full) drain(model, real);
+    model.submit(ring, question);
+  }
+  drain(model, real);
 }

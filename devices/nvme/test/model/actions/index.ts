@@ -70,6 +70,7 @@ export const actions: fc.Arbitrary<Action>[] = [
   ...new Array<fc.Arbitrary<Action>>(5).fill(fc.integer({ min: 1, max: 30 }).map((count) => new Turns(count))),
   ...new Array<fc.Arbitrary<Action>>(3).fill(fc.constantFrom(1, 2, 1000).map((most) => new Reap(most))),
   fc.constant(new Drain()),
+  eventRequest.map((one) => new Submit('admin', new Array<Plan>(5).fill(one), true)),
   fc.constant(new Sleep()),
   ...new Array<fc.Arbitrary<Action>>(3).fill(
     fc

@@ -99,7 +99,8 @@ function reapTold(model: Model, real: Real): void {
     const ready = [...model.completion.values()].filter(
       (ring) => ring.ready && ring.vector !== null && ring.state === 'live',
     );
-    // An interrupt comes a moment after the entry.
+    // An interrupt comes a moment after the entry; coalescing (feature 08h) may add up to 25.5 ms.
+    real.server.clock.advance(26);
     real.turn(10);
     real.takeInterrupts();
     for (const { id, vector } of ready) {

@@ -167,8 +167,8 @@ class GetDefault extends Pending {
   }
 }
 
-/** What the features are that have not been set, for the beginning of a run. */
-export function askDefaults(model: Model): Pending[] {
+/** Every value that a run may set. */
+function allUses(model: Model): FeatureUse[] {
   const thresholds = [0, 1 << 20].map((selector) =>
     use(Feature.temperatureThreshold, selector, { selectMask: 0x3f_0000, valueMask: 0xffff }),
   );
@@ -177,9 +177,17 @@ export function askDefaults(model: Model): Pending[] {
   const { arbitration, powerManagement, volatileWriteCache, interruptCoalescing, writeAtomicity, asyncEvents } =
     Feature;
   const plain = [arbitration, powerManagement, volatileWriteCache, interruptCoalescing, writeAtomicity, asyncEvents];
-  return [...plain.map((feature) => use(feature, 0)), ...thresholds, ...vectors, ...recovery].map(
-    (how) => new GetDefault(model, how),
-  );
+  return [...plain.map((feature) => use(feature, 0)), ...thresholds, ...vectors, ...recovery];
+}
+
+/** What the features are that have not been set, for the beginning of a run. */
+export function askDefaults(model: Model): Pending[] {
+  return allUses(model).map((how) => new GetDefault(model, how));
+}
+
+/** What they are now, for its end. */
+export function askFeatures(model: Model): Pending[] {
+  return allUses(model).map((how) => new GetFeatures(model, how));
 }
 
 /** Number of Queues (5.27.1.5): not once there are any. */

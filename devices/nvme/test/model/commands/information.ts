@@ -127,6 +127,14 @@ class GetLogPage extends Question {
   }
 }
 
+/** The logs that count, whole, for the end of a run. */
+export function askLogs(model: Model): Pending[] {
+  return [LogPage.health, LogPage.error].map((page) => {
+    const transfer = Transfer.prp(model.memory, 4096, { offset: 0, listRoom: 512, wrong: null, sgl: null });
+    return new GetLogPage(model, page, 0, true, transfer!);
+  });
+}
+
 const pages = [LogPage.supported, LogPage.error, LogPage.health, LogPage.firmware, LogPage.commandEffects, 0x7f];
 
 export const getLogPage: fc.Arbitrary<Plan> = fc
