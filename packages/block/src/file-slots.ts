@@ -31,7 +31,7 @@ export class FileSlots {
   readonly bounceStart: Float64Array;
   readonly bounceBytes: Float64Array;
   readonly bounceDone: Float64Array;
-  /** 1 while the slot holds or awaits a range. */
+  /** In which table of ranges the slot has or awaits one; 0 is none. */
   readonly locked: Uint8Array;
   readonly #free: Int32Array;
   #freeCount: number;
