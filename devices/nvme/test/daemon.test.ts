@@ -128,6 +128,25 @@ test.each(['SIGTERM', 'SIGINT'] as const)('%s: ends with 0 and leaves no socket'
   ).toBe('ended');
 });
 
+test('SIGHUP: a drive that has grown is measured again, and the daemon goes on', async () => {
+  const drive = image('growing.img');
+  const { child, ended } = await serving('s-SIGHUP', '--drive', drive);
+  let log = '';
+  child.stderr!.on('data', (text) => {
+    log += text;
+  });
+  const logged = async (text: string) => {
+    for (let tries = 0; !log.includes(text) && tries < 1000; tries++) await setTimeout(10);
+  };
+  await logged('serving');
+  truncateSync(drive, 2 << 20);
+  child.kill('SIGHUP');
+  await logged('has another size');
+  expect(log).toContain('"sizeBytes":2097152,"was":1048576,"msg":"has another size"');
+  child.kill('SIGTERM');
+  expect((await ended).code).toBe(0);
+});
+
 test('a socket and a drive in use are refused, a stale socket is not', async () => {
   const drive = image('shared.img');
   const first = await serving('s-first', '--drive', drive);

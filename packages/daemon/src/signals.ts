@@ -10,6 +10,8 @@ export class Signals {
   readonly #log: Logger;
   #server: Server | null = null;
   #ending: NodeJS.Signals | null = null;
+  /** SIGHUP came, maybe before there was a device. */
+  #hungUp = false;
 
   constructor(log: Logger) {
     this.#log = log;
@@ -21,10 +23,11 @@ export class Signals {
   serve(server: Server): void {
     this.#server = server;
     if (this.#ending !== null) void this.#close();
+    else if (this.#hungUp) this.#reload();
   }
 
   #reload(): void {
-    // Before it serves it has only just looked.
+    this.#hungUp = true;
     if (this.#server === null || this.#ending !== null) return;
     const { device } = this.#server;
     if (device.reload === undefined) {
