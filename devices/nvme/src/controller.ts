@@ -2,6 +2,7 @@ import type { Bar, Host, MappableMemory, PciDevice, PciIdentity, ResetKind } fro
 import { adminOpcodes } from './admin.ts';
 import { ArbitrationMechanism } from './arbitration.ts';
 import { ChangedNamespaces } from './changed-namespaces.ts';
+import { fixedFields, wrongConfiguration } from './configuration.ts';
 import { Doorbells } from './doorbells.ts';
 import { ErrorLog } from './error-log.ts';
 import { AsyncEvents } from './events.ts';
@@ -13,7 +14,6 @@ import { type ControllerIdentity, controllerIdentity } from './identity.ts';
 import { CompletionInterrupts } from './interrupts.ts';
 import { ioOpcodes } from './io.ts';
 import { Jobs } from './jobs.ts';
-import { mpsMax, mpsMin } from './limits.ts';
 import { NamespaceManagement } from './management.ts';
 import type { NamespaceOptions } from './namespace.ts';
 import { Namespaces } from './namespaces.ts';
@@ -36,9 +36,6 @@ export interface ControllerOptions {
   /** At most 8 ASCII characters. */
   readonly firmwareRevision?: string;
 }
-
-/** CSS, MPS and AMS: may be written only while disabled (NVMe Base 2.0, 3.1.3.5), and stay as they are otherwise. */
-const fixedFields = 0x3ff0;
 
 /** An NVMe I/O controller (NVM Express Base 2.0): its registers, and how it starts, stops and fails. */
 export class Controller implements PciDevice {
@@ -161,7 +158,7 @@ export class Controller implements PciDevice {
     const { registers } = this;
     this.#starting = this.inFlight > 0 || this.#stopping;
     if (this.#starting) return;
-    const wrong = this.#wrongConfiguration();
+    const wrong = wrongConfiguration(registers);
     if (wrong !== null) {
       this.fatal(wrong, { cc: registers.cc.value, aqa: registers.aqa.value });
       return;
@@ -178,17 +175,6 @@ export class Controller implements PciDevice {
     if (!shutDown) registers.csts.shst = ShutdownStatus.none;
     registers.csts.rdy = 1;
     this.running = !this.#quiescing && !shutDown;
-  }
-
-  /** What a controller with this configuration cannot do (3.1.3.5, 3.1.3.8 to 3.1.3.10), or null. */
-  #wrongConfiguration(): string | null {
-    const { cc, aqa, asq, acq } = this.registers;
-    if (cc.css !== 0) return 'CC.CSS is not the NVM command set';
-    if (cc.ams > ArbitrationMechanism.weightedRoundRobin) return 'CC.AMS is not a mechanism of CAP';
-    if (cc.mps < mpsMin || cc.mps > mpsMax) return 'CC.MPS is not a page size of CAP';
-    if (aqa.asqs === 0 || aqa.acqs === 0) return 'AQA has a queue of one entry';
-    const pages = 1 << cc.mps;
-    return asq.page % pages !== 0 || acq.page % pages !== 0 ? 'ASQ or ACQ is not the address of a page' : null;
   }
 
   /** CC.EN 1 to 0 (3.7.2): RDY falls when the requests of this generation have ended. AQA, ASQ and ACQ stay. */

@@ -1,5 +1,5 @@
 import { array, registers, ro, rw, u32, u64, w1c, w1s, wo } from '@sidecard/core';
-import { doorbellsOffset, maxQueueEntries, mpsMax, mpsMin, queueCount, readyTimeout } from './limits.ts';
+import { doorbellPageBytes, doorbellsOffset, maxQueueEntries, mpsMax, mpsMin, readyTimeout } from './limits.ts';
 
 /** NVM Express Base 2.0. */
 export const specificationVersion = 0x0002_0000;
@@ -51,9 +51,9 @@ export const ControllerRegisters = registers(doorbellsOffset, {
   crto: u32(0x68, { crwmt: ro(15, 0, readyTimeout), crimt: ro(31, 16) }),
 });
 
-/** The doorbells (NVMe over PCIe Transport 1.0, 3.1.2), of all queues that there can be. */
-export const DoorbellRegisters = registers(queueCount * 8, {
-  queue: array(queueCount, 8, {
+/** The doorbells (NVMe over PCIe Transport 1.0, 3.1.2): a page of them, of queues that can be and of others, which are a mistake to ring. */
+export const DoorbellRegisters = registers(doorbellPageBytes, {
+  queue: array(doorbellPageBytes / 8, 8, {
     tail: u32(0, wo),
     head: u32(4, wo),
   }),

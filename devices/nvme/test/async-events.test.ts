@@ -46,6 +46,8 @@ describe.each(ways)('Asynchronous Event Request, %s memory', (way) => {
     ['a head before which nothing was posted', 'head', 1, 5, wrongValue],
     ['the tail of a queue that is not there', 'tail', 9, 1, wrongRegister],
     ['the head of one', 'head', 9, 1, wrongRegister],
+    ['the tail of a queue that cannot be', 'tail', 65, 1, wrongRegister],
+    ['the last doorbell of the page', 'head', 511, 0, wrongRegister],
   ] as const)('%s', async (_name, which, id, value, expected) => {
     const { driver, settle } = await started(way);
     driver.trapped[which](id, value);

@@ -1,7 +1,8 @@
 import { AdminOpcode } from '@sidecard/testing';
 import { describe, expect, test } from 'vitest';
-import { Status } from '../src/status.ts';
+import { Field, Status } from '../src/status.ts';
 import { machine, started, ways } from './machine.ts';
+import { mistakeOf } from './mistakes.ts';
 import { TestDrive } from './test-drive.ts';
 
 describe.each(ways)('Identify, %s memory', (way) => {
@@ -20,12 +21,55 @@ describe.each(ways)('Identify, %s memory', (way) => {
     });
     expect(controller.serial).toMatch(/^[0-9A-F]{20}$/);
     expect(controller.subsystemName).toMatch(/^nqn\.2014-08\.org\.nvmexpress:uuid:[0-9a-f-]{36}$/);
-    const view = new DataView(controller.raw.buffer, controller.raw.byteOffset);
-    expect([view.getUint8(111), view.getUint8(512), view.getUint8(513), view.getUint8(261)]).toEqual([
-      1, 0x66, 0x44, 0x26,
-    ]);
-    // AWUN, AWUPF and ACWU: one block; KAS, SGLS: none.
-    expect([526, 528, 532, 320].map((offset) => view.getUint16(offset, true))).toEqual([0, 0, 0, 0]);
+  });
+
+  test('CNS 01h: limits, attributes and what there is not', async () => {
+    const { driver } = await started(way);
+    const { raw } = await driver.identifyController();
+    const view = new DataView(raw.buffer, raw.byteOffset);
+    const value = { 1: (at: number) => view.getUint8(at), 2: (at: number) => view.getUint16(at, true) };
+    const fields = (size: 1 | 2, places: Record<string, number>) =>
+      Object.fromEntries(Object.entries(places).map(([name, at]) => [name, value[size](at)]));
+    expect(
+      fields(1, { rab: 72, cntrltype: 111, acl: 258, aerl: 259, frmw: 260, lpa: 261, elpe: 262, npss: 263 }),
+    ).toEqual({
+      rab: 5,
+      cntrltype: 1,
+      acl: 3,
+      aerl: 3,
+      frmw: 0b11, // one slot, read-only
+      lpa: 0b10_0110,
+      elpe: 63,
+      npss: 0, // one power state
+    });
+    expect(fields(1, { sqes: 512, cqes: 513, vwc: 525 })).toEqual({ sqes: 0x66, cqes: 0x44, vwc: 0b111 });
+    expect(fields(2, { wctemp: 266, cctemp: 268, maxcmd: 514, maxPower: 2048 })).toEqual({
+      wctemp: 343,
+      cctemp: 353,
+      maxcmd: 4096,
+      maxPower: 2500, // 25 W
+    });
+    // RTD3R and RTD3E, us; CTRATT: host identifiers of 128 bits; OAES: namespaces that have changed.
+    expect([84, 88, 96, 92].map((at) => view.getUint32(at, true))).toEqual([127_500_000, 60_000_000, 1, 1 << 8]);
+    // IEEE OUI, CMIC, CNTLID; FGUID, CRDT; NVMSR, VWCI, MEC.
+    for (const [from, to] of [
+      [73, 77],
+      [78, 80],
+      [112, 134],
+      [253, 256],
+    ] as const) {
+      expect(raw.subarray(from, to).every((byte) => byte === 0)).toBe(true);
+    }
+    // AVSCC, APSTA; MTFA, HMPRE, HMMIN; RPMBS to KAS; HCTMA to SANICAP, and domains, ANA and endurance groups behind it.
+    for (const [from, to] of [
+      [264, 266],
+      [270, 280],
+      [312, 512],
+    ] as const) {
+      expect(raw.subarray(from, to).every((byte) => byte === 0)).toBe(true);
+    }
+    // AWUN, AWUPF, NVSCC, NWPC, ACWU: one block, and nothing of the others.
+    expect(raw.subarray(526, 534).every((byte) => byte === 0)).toBe(true);
   });
 
   test('CNS 00h: a namespace', async () => {
@@ -35,8 +79,25 @@ describe.each(ways)('Identify, %s memory', (way) => {
     expect(namespace.raw[33]).toBe(0b1001);
     // A valid one that is not active is all zeroes.
     expect((await driver.identifyNamespace(2)).raw.every((byte) => byte === 0)).toBe(true);
-    await expect(driver.identifyNamespace(17)).rejects.toThrow('0h/bh');
-    await expect(driver.identifyNamespace(0)).rejects.toThrow('0h/bh');
+  });
+
+  test.each([
+    ['00h', 0x00, 'zeroes', 'common'],
+    ['03h', 0x03, 'refused', 'refused'],
+    ['05h', 0x05, 'zeroes', 'common'],
+    ['08h', 0x08, 'zeroes', 'refused'],
+    ['11h', 0x11, 'zeroes', 'refused'],
+    ['12h', 0x12, 'refused', 'refused'],
+    ['1Bh', 0x1b, 'zeroes', 'refused'],
+  ])('CNS %s of a namespace that is not there: valid (2), invalid, FFFFFFFFh', async (_name, cns, valid, all) => {
+    const { driver } = await started(way);
+    const wrong = (nsid: number) => mistakeOf(driver, driver.admin, { opcode: AdminOpcode.identify, cdw10: cns, nsid });
+    if (valid === 'zeroes') expect((await driver.identify(cns, 2)).every((byte) => byte === 0)).toBe(true);
+    else expect(await wrong(2)).toEqual([Status.invalidField, Field.nsid, 0]);
+    for (const nsid of [0, 17, 0xffff_fffe])
+      expect(await wrong(nsid)).toEqual([Status.invalidNamespace, Field.nsid, 0]);
+    if (all === 'common') await driver.identify(cns, 0xffff_ffff);
+    else expect(await wrong(0xffff_ffff)).toEqual([Status.invalidNamespace, Field.nsid, 0]);
   });
 
   test('CNS 00h: LBA formats, and what is common to all namespaces (nsid FFFFFFFFh)', async () => {
@@ -60,7 +121,12 @@ describe.each(ways)('Identify, %s memory', (way) => {
     expect(await list(2, 0)).toEqual([1, 2, 3]);
     expect(await list(7, 1)).toEqual([2, 3]);
     expect(await list(2, 3)).toEqual([]);
-    await expect(driver.identify(2, 0xffff_fffe)).rejects.toThrow('0h/bh');
+    for (const cdw10 of [0x02, 0x07, 0x10, 0x1a]) {
+      for (const nsid of [0xffff_fffe, 0xffff_ffff]) {
+        const wrong = await mistakeOf(driver, driver.admin, { opcode: AdminOpcode.identify, cdw10, nsid });
+        expect(wrong).toEqual([Status.invalidNamespace, Field.nsid, 0]);
+      }
+    }
   });
 
   test('CNS 03h, descriptors: EUI-64, NGUID, UUID and command set', async () => {
@@ -81,18 +147,46 @@ describe.each(ways)('Identify, %s memory', (way) => {
     expect(bytes.subarray(16, 32)).toEqual(raw.subarray(104, 120));
   });
 
-  test('CNS 05h, CNS 06h, CNS 08h and CNS 1Ch: the NVM command set, and no other', async () => {
+  test('CNS 05h and CNS 06h: the NVM command set has nothing to add', async () => {
     const { driver } = await started(way);
-    for (const [cns, nsid] of [
-      [5, 1],
-      [6, 0],
-    ] as const) {
-      expect((await driver.identify(cns, nsid)).every((byte) => byte === 0)).toBe(true);
-      await expect(driver.identify(cns, nsid, { cdw11: 2 << 24 })).rejects.toThrow('0h/2h');
-    }
+    // No metadata; and VSL, WZSL, WUSL, DMRL, DMRSL, DMSL: no limits besides MDTS.
+    expect((await driver.identify(5, 1)).every((byte) => byte === 0)).toBe(true);
+    expect((await driver.identify(6)).every((byte) => byte === 0)).toBe(true);
+  });
+
+  test('CNS 08h: ready', async () => {
+    const { driver } = await started(way);
     expect((await driver.identify(8, 1))[14]).toBe(1);
-    expect((await driver.identify(0x1c))[0]).toBe(1);
-    for (const cns of [0x04, 0x14, 0x19, 0x1d, 0xff]) await expect(driver.identify(cns, 1)).rejects.toThrow('0h/2h');
+  });
+
+  test('CNS 1Ch: one combination of command sets, of this controller (CNTID)', async () => {
+    const { driver } = await started(way);
+    for (const id of [0, 0xffff]) {
+      const sets = await driver.identify(0x1c, 0, { cdw10: ((id << 16) | 0x1c) >>> 0 });
+      expect(sets[0]).toBe(1);
+      expect(sets.subarray(1).every((byte) => byte === 0)).toBe(true);
+    }
+    const other = { opcode: AdminOpcode.identify, cdw10: (1 << 16) | 0x1c };
+    expect(await mistakeOf(driver, driver.admin, other)).toEqual([Status.invalidField, Field.cdw10 + 2, 0]);
+  });
+
+  test('of another command set (CSI), where one is asked for', async () => {
+    const { driver } = await started(way);
+    for (const cdw10 of [0x05, 0x06, 0x07, 0x1a, 0x1b]) {
+      const zoned = { opcode: AdminOpcode.identify, cdw10, nsid: 1, cdw11: 2 << 24 };
+      expect(await mistakeOf(driver, driver.admin, zoned)).toEqual([Status.invalidField, Field.cdw11 + 3, 0]);
+    }
+    await driver.identify(1, 0, { cdw11: 2 << 24 });
+  });
+
+  test('structures that there are not', async () => {
+    const { driver } = await started(way);
+    const there = [0, 1, 2, 3, 5, 6, 7, 8, 0x10, 0x11, 0x12, 0x13, 0x1a, 0x1b, 0x1c];
+    for (let cdw10 = 0; cdw10 < 256; cdw10++) {
+      if (there.includes(cdw10)) continue;
+      const wrong = await mistakeOf(driver, driver.admin, { opcode: AdminOpcode.identify, cdw10, nsid: 1 });
+      expect(wrong).toEqual([Status.invalidField, Field.cdw10, 0]);
+    }
   });
 
   test('to memory that is not there', async () => {
