@@ -1,14 +1,12 @@
 import type { Bar, Host, PciDevice, PciIdentity, ResetKind } from '@sidecard/core';
 import { InputFilter } from './input-filter.ts';
+import { LineChanges } from './line-changes.ts';
 import { barBytes, CardState, IdioRegisters } from './registers.ts';
 
 export interface Idio16Options {
   /** Each output is wired to the input of its number. */
   readonly loopback?: boolean;
 }
-
-/** Gets the lines that have changed, a bit for each. Called while a guest's access waits for its answer: it notes them and returns. */
-export type LineWatcher = (outputs: number, inputs: number) => void;
 
 /**
  * ACCES PCI-IDIO-16: 16 outputs (FETs) and 16 isolated inputs, with an interrupt when inputs change. Numbers of lines are 16 bits, of which bit n is
@@ -29,10 +27,11 @@ export class Idio16 implements PciDevice {
   readonly loopback: boolean;
   readonly registers;
   readonly state;
-  /** Since the daemon started. */
-  readonly counts = { outputChanges: 0, inputChanges: 0, interrupts: 0 };
+  /** Of outputs and terminals. */
+  readonly changes = new LineChanges();
+  /** Times that the interrupt was asserted, since the daemon started. */
+  interrupts = 0;
   readonly #filter: InputFilter;
-  readonly #watchers = new Set<LineWatcher>();
 
   constructor(host: Host, { loopback = false }: Idio16Options = {}) {
     this.host = host;
@@ -67,26 +66,24 @@ export class Idio16 implements PciDevice {
     return this.state.terminals;
   }
 
+  /** The inputs whose filters are on. */
+  get filters(): number {
+    return this.state.allFiltered === 1 ? 0xffff : this.registers.filtersLow;
+  }
+
   /** The world sets the levels of some inputs. */
   setTerminals(levels: number, mask = 0xffff): void {
     const changed = (this.state.terminals ^ levels) & mask;
     if (changed === 0) return;
     this.host.state.turn(() => {
       this.state.terminals ^= changed;
-      const held = changed & this.#filters;
+      const held = changed & this.filters;
       const unseen = this.state.terminals ^ this.inputs;
       this.#filter.start(held & unseen);
       this.#filter.stop(held & ~unseen);
       this.#see(changed & ~held);
     });
-    this.counts.inputChanges += ones(changed);
-    for (const watcher of this.#watchers) watcher(0, changed);
-  }
-
-  /** Has the watcher told of changes of outputs and terminals, until the returned function is called. */
-  watch(watcher: LineWatcher): () => void {
-    this.#watchers.add(watcher);
-    return () => void this.#watchers.delete(watcher);
+    this.changes.tell(0, changed);
   }
 
   /** While the latch of changes is set and interrupts are on. */
@@ -110,8 +107,7 @@ export class Idio16 implements PciDevice {
 
   #outputsChanged(changed: number): void {
     if (changed === 0) return;
-    this.counts.outputChanges += ones(changed);
-    for (const watcher of this.#watchers) watcher(changed, 0);
+    this.changes.tell(changed, 0);
     if (this.loopback) this.setTerminals(this.outputs);
   }
 
@@ -124,10 +120,6 @@ export class Idio16 implements PciDevice {
   #enableInterrupts(on: 0 | 1): void {
     this.state.interruptsOn = on;
     this.#updateInterrupt();
-  }
-
-  get #filters(): number {
-    return this.state.allFiltered === 1 ? 0xffff : this.registers.filtersLow;
   }
 
   #filterAll(on: 0 | 1): void {
@@ -143,8 +135,8 @@ export class Idio16 implements PciDevice {
 
   /** An input whose filter is switched off is seen at once. */
   #filtersChanged(): void {
-    this.#filter.stop(~this.#filters);
-    this.#see(~this.#filters);
+    this.#filter.stop(~this.filters);
+    this.#see(~this.filters);
   }
 
   /** The card sees the levels of these inputs now. Changes are latched while interrupts are on, and once, however many there are. */
@@ -162,14 +154,8 @@ export class Idio16 implements PciDevice {
 
   #updateInterrupt(): void {
     const level = this.interruptLevel() ? 1 : 0;
-    if (level > this.registers.status.asserted) this.counts.interrupts++;
+    if (level > this.registers.status.asserted) this.interrupts++;
     this.registers.status.asserted = level;
     this.host.interrupt.update();
   }
-}
-
-function ones(bits: number): number {
-  let count = 0;
-  for (let rest = bits & 0xffff; rest !== 0; rest &= rest - 1) count++;
-  return count;
 }

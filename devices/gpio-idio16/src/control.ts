@@ -4,6 +4,7 @@ import { bitsOf, inputNames, type Levels, levelsOf, maskOf, outputNames } from '
 import { Pulses } from './pulses.ts';
 
 const level = { enum: [0, 1] };
+const flag = { type: 'boolean' };
 const some = (names: readonly string[]): Schema => ({
   type: 'object',
   properties: Object.fromEntries(names.map((name) => [name, level])),
@@ -47,6 +48,16 @@ export function control(card: Idio16): DeviceControl {
         summary: 'The levels at the inputs, before any filter.',
         answer: all(inputNames),
         handle: inputs,
+      },
+      {
+        method: 'GET',
+        path: '/card',
+        summary: 'What the guest has switched on, and whether it has yet to serve an interrupt.',
+        answer: record({
+          interrupts: record({ on: flag, changedLow: flag, changedHigh: flag, asserted: flag }),
+          filters: all(inputNames),
+        }),
+        handle: () => describe(card),
       },
       {
         method: 'PATCH',
@@ -94,7 +105,7 @@ export function control(card: Idio16): DeviceControl {
         change: {
           answer: record({ atMs, changed: some([...outputNames, ...inputNames]) }),
           subscribe: (send) =>
-            card.watch((changedOutputs, changedInputs) =>
+            card.changes.watch((changedOutputs, changedInputs) =>
               send({
                 atMs: card.host.clock.now(),
                 changed: {
@@ -110,7 +121,20 @@ export function control(card: Idio16): DeviceControl {
   };
 }
 
-function metrics({ counts }: Idio16): Metric[] {
+function describe({ registers, state, filters }: Idio16): object {
+  const { changedLow, changedHigh, asserted } = registers.status;
+  return {
+    interrupts: {
+      on: state.interruptsOn === 1,
+      changedLow: changedLow === 1,
+      changedHigh: changedHigh === 1,
+      asserted: asserted === 1,
+    },
+    filters: levelsOf(inputNames, filters),
+  };
+}
+
+function metrics(card: Idio16): Metric[] {
   const counter = (name: string, help: string, read: () => number): Metric => ({
     name: `sidecard_gpio_${name}_total`,
     type: 'counter',
@@ -118,8 +142,8 @@ function metrics({ counts }: Idio16): Metric[] {
     read,
   });
   return [
-    counter('output_changes', 'Outputs that the guest has changed.', () => counts.outputChanges),
-    counter('input_changes', 'Inputs that the world has changed, before filters.', () => counts.inputChanges),
-    counter('interrupts', 'Times that the interrupt was asserted.', () => counts.interrupts),
+    counter('output_changes', 'Outputs that the guest has changed.', () => card.changes.outputs),
+    counter('input_changes', 'Inputs that the world has changed, before filters.', () => card.changes.inputs),
+    counter('interrupts', 'Times that the interrupt was asserted.', () => card.interrupts),
   ];
 }

@@ -1,2 +1,3 @@
-export { Idio16, type Idio16Options, type LineWatcher } from './card.ts';
+export { Idio16, type Idio16Options } from './card.ts';
+export { LineChanges, type LineWatcher } from './line-changes.ts';
 export { IdioRegisters } from './registers.ts';

@@ -50,6 +50,20 @@ describe('lines', () => {
     expect(driver.vector.take()).toBe(0);
   });
 
+  test('what the guest has switched on is read, and whether it has served its interrupt', async () => {
+    const driver = daemon.guest();
+    const off = { on: false, changedLow: false, changedHigh: false, asserted: false };
+    expect(await daemon.control.get('/card')).toEqual({ interrupts: off, filters: inputs({}) });
+    driver.registers.filtersLow = 0x04;
+    driver.enableInterrupts();
+    await daemon.control.patch('/inputs', { IN9: 1 });
+    const pending = { on: true, changedLow: false, changedHigh: true, asserted: true };
+    expect(await daemon.control.get('/card')).toMatchObject({ interrupts: pending, filters: { IN1: 0, IN2: 1 } });
+    expect(await driver.change()).toBe(0x0200);
+    expect(await daemon.control.get('/card')).toMatchObject({ interrupts: { ...off, on: true } });
+    await daemon.control.patch('/inputs', { IN9: 0 });
+  });
+
   test('inputs outlive guests: nobody needs to be connected', async () => {
     await daemon.control.patch('/inputs', { IN7: 1 });
     const driver = daemon.guest();

@@ -119,5 +119,5 @@ test("a thousand changes, each served in its turn: a thousand interrupts, and th
     card.setTerminals(edge & 1, 1);
     expect(await driver.change()).toBe(edge & 1);
   }
-  expect([driver.vector.take(), card.counts.interrupts, card.counts.inputChanges]).toEqual([0, 1000, 1000]);
+  expect([driver.vector.take(), card.interrupts, card.changes.inputs]).toEqual([0, 1000, 1000]);
 });

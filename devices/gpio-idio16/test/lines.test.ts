@@ -27,7 +27,7 @@ describe('outputs', () => {
   test('tell of what has changed, and of nothing else', () => {
     const { card, driver } = machine();
     const seen: number[] = [];
-    const forget = card.watch((outputs) => seen.push(outputs));
+    const forget = card.changes.watch((outputs) => seen.push(outputs));
     driver.outputs = 0x8001;
     driver.outputs = 0x8001;
     driver.outputs = 0x8000;

@@ -33,7 +33,7 @@ test('a reset tells the world of the outputs that it opened, by the wire of loop
   const { card, driver, client } = machine({ loopback: true });
   driver.outputs = 0x00f0;
   const seen: number[][] = [];
-  card.watch((outputs, inputs) => seen.push([outputs, inputs]));
+  card.changes.watch((outputs, inputs) => seen.push([outputs, inputs]));
   client.reset();
   expect(seen).toEqual([
     [0x00f0, 0],
