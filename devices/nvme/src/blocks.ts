@@ -3,18 +3,20 @@ import type { DmaDirection } from '@sidecard/core';
 import type { Command } from './command.ts';
 import type { Controller } from './controller.ts';
 import { maxTransferBytes } from './limits.ts';
-import type { Namespace } from './namespace.ts';
 import { type Failure, Field, mistake, Status, walkPending } from './status.ts';
 import { beginData, walkData } from './transfer.ts';
 
 // What the commands on logical blocks share (NVM Command Set 1.0, 3.2).
 
-/** Dword 12: FUA, where the command has it. */
+/** Dword 12: FUA, where the command has it. LR, DSM and, without protection information, PRINFO and STC change nothing here. */
 const forceUnitAccess = 1 << 30;
+/** Dword 12 of commands that write data: a directive, and nobody has enabled one (NVMe Base 2.0, 8.7). */
+const directiveType = 0xf << 20;
 
 const outOfRange = mistake(Status.lbaOutOfRange, Field.cdw10);
 const tooLong = mistake(Status.invalidField, Field.cdw12);
 const writeProtected = mistake(Status.namespaceWriteProtected, Field.nsid);
+const wrongDirective = mistake(Status.invalidField, Field.cdw12 + 2, 4);
 
 /** Finds the namespace of the command, which is the command's until it ends (`command.namespace`). */
 export function enterNamespace(controller: Controller, command: Command): Failure {
@@ -30,6 +32,7 @@ export function enterNamespace(controller: Controller, command: Command): Failur
 export function enterBlocks(controller: Controller, command: Command): Failure {
   const failure = enterNamespace(controller, command);
   if (failure !== Status.success) return failure;
+  command.lba = command.slba;
   return command.namespace!.contains(command.slba, command.blocks) ? Status.success : outOfRange;
 }
 
@@ -45,9 +48,18 @@ export function checkWritable(controller: Controller, command: Command): Failure
   return namespace.flushFailed && isDurable(controller, command) ? Status.writeFault : Status.success;
 }
 
-/** FUA, or every write while the guest has the cache turned off. */
+/** Directives of commands that have DTYPE. */
+export function checkDirective(command: Command): Failure {
+  return (command.words[12]! & directiveType) !== 0 ? wrongDirective : Status.success;
+}
+
+export function forcesUnitAccess(command: Command): boolean {
+  return (command.words[12]! & forceUnitAccess) !== 0;
+}
+
+/** FUA, or every write while the guest has the cache turned off; and data that takes the place of blocks marked uncorrectable, before the mark goes. */
 export function isDurable(controller: Controller, command: Command): boolean {
-  return (command.words[12]! & forceUnitAccess) !== 0 || controller.features.writeThrough;
+  return forcesUnitAccess(command) || command.clearsMarks || controller.features.writeThrough;
 }
 
 /** Steps of `locateBlocks`, for commands with NLB blocks of data; a handler's own steps begin at `located`. */
@@ -89,17 +101,42 @@ export function locateBlocks(
   return true;
 }
 
-/** Hands blocks from SLBA on to the drive. True when it is done already. */
-export function start(
+/** The command's data is here. */
+export const fetched = 3;
+
+/**
+ * As `locateBlocks`, of a command that brings data: also fetches it, and then its step is `fetched`.
+ */
+export function fetchBlocks(
+  controller: Controller,
   command: Command,
-  namespace: Namespace,
+  check: ((controller: Controller, command: Command) => Failure) | null,
+): boolean {
+  if (command.step < located && !locateBlocks(controller, command, 'toDevice', check)) return false;
+  const result = command.data.fetch(command);
+  if (result === 'pending') return false;
+  if (result === 'fault') command.fail(Status.dataTransferError);
+  command.step = result === 'fault' ? ended : fetched;
+  return result !== 'fault';
+}
+
+/** Hands blocks from SLBA on to the drive. True when it is done already. */
+export function start(command: Command, operation: BlockOperation, lengthBytes: number, fua: boolean): boolean {
+  return startAt(command, command.slba, operation, lengthBytes, fua);
+}
+
+/** The same, from a block on. */
+export function startAt(
+  command: Command,
+  lba: number,
   operation: BlockOperation,
   lengthBytes: number,
   fua: boolean,
 ): boolean {
   const { request } = command;
+  const namespace = command.namespace!;
   request.operation = operation;
-  request.offset = command.slba * namespace.lbaBytes;
+  request.offset = lba * namespace.lbaBytes;
   request.lengthBytes = lengthBytes;
   request.fua = fua;
   request.error = 0;

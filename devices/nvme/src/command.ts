@@ -1,4 +1,4 @@
-import { BlockRequest } from '@sidecard/block';
+import { BlockRequest, RangeHold } from '@sidecard/block';
 import {
   type ColumnArrays,
   DmaTask,
@@ -54,6 +54,20 @@ export class DriveRequest extends BlockRequest {
   }
 }
 
+/** A range of the drive that a command has alone. */
+export class CommandHold extends RangeHold {
+  readonly #command: Command;
+
+  constructor(command: Command) {
+    super();
+    this.#command = command;
+  }
+
+  held(): void {
+    this.#command.resume();
+  }
+}
+
 /**
  * One command, from its fetch to its completion. Pooled: what there is of it is in its slot of the arena (row, `sqe`, `cqe`), and a successor runs it from
  * there as its opcode says. Everything else is made again by that: data, lists and payload by the same steps, `parked` and `queue` from the row.
@@ -87,11 +101,23 @@ export class Command extends DmaTask {
   parameterLocation = 0xffff;
   /** Command Specific Information of the error log, should it fail for want of capacity. */
   specific = 0;
+  /** For the error log: the first block that it failed at, of commands on blocks. */
+  lba = 0;
+  /** What the SMART log counts of it, bytes. */
+  readBytes = 0;
+  writtenBytes = 0;
+  /** It writes blocks that are marked uncorrectable (Write Uncorrectable). */
+  clearsMarks = false;
+  /** It is half of a fused operation: how far that has come (fused.ts), and the other half, once that is found. */
+  part = 0;
+  mate: Command | null = null;
   /** Its completion is on its way in messages. */
   unpublished = false;
   readonly #memory: GuestMemory;
   #payload: HostBuffer | null = null;
   #drive: ScatterList | null = null;
+  #hold: CommandHold | null = null;
+  #holdsRange = false;
 
   constructor(
     slot: number,
@@ -183,20 +209,42 @@ export class Command extends DmaTask {
     return (this.words[12]! & 0xffff) + 1;
   }
 
-  /** A page of our own, for structures that admin commands hand over or lists that commands bring. Zeroes at first. */
+  /** Two pages of our own, for structures that admin commands hand over or lists that commands bring. Zeroes at first. */
   get payload(): HostBuffer {
-    this.#payload ??= HostBuffer.alloc(4096);
+    this.#payload ??= HostBuffer.alloc(8192);
     return this.#payload;
   }
 
-  /** Memory of our own for the drive's side, where it is not the guest's (Compare). */
+  /** Memory of our own for the drive's side, where it is not the guest's (Compare, Copy, Verify). */
   get drive(): ScatterList {
     this.#drive ??= this.#memory.scatterList(maxSegments);
     return this.#drive;
   }
 
-  /** Lets all memory go, and the namespace. */
+  /** Takes a range of the drive alone: true when it is had at once, else it is resumed. */
+  takeRange(offset: number, lengthBytes: number): boolean {
+    this.#hold ??= new CommandHold(this);
+    this.#hold.offset = offset;
+    this.#hold.lengthBytes = lengthBytes;
+    this.#holdsRange = true;
+    return this.namespace!.backend.hold(this.#hold);
+  }
+  /** The hold of `takeRange`, for requests under it. */
+  get hold(): RangeHold | null {
+    return this.#hold;
+  }
+  /** After the last request under it. */
+  letRangeGo(): void {
+    if (!this.#holdsRange) return;
+    this.#holdsRange = false;
+    this.request.under = null;
+    this.namespace!.backend.letGo(this.#hold!);
+  }
+
+  /** Lets all memory go, the range and the namespace. */
   release(): void {
+    this.letRangeGo();
+    this.mate = null;
     if (this.namespace !== null) {
       this.namespace.leave();
       this.namespace = null;

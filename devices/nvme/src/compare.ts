@@ -1,32 +1,36 @@
 import type { Segments } from '@sidecard/core';
-import { check, ended, locateBlocks, located, start } from './blocks.ts';
+import { check, ended, fetchBlocks, fetched, forcesUnitAccess, start } from './blocks.ts';
 import type { Command } from './command.ts';
 import type { Controller } from './controller.ts';
+import { makeBuffer } from './drive-memory.ts';
+import { beginCommit, endCommit } from './flush.ts';
 import { Status } from './status.ts';
+import { checkReadable } from './write-uncorrectable.ts';
 
-const Step = { fetch: located, atDrive: located + 1 } as const;
+const Step = { fetched, committing: fetched + 1, atDrive: fetched + 2 } as const;
 
-/** Compare (NVM Command Set 1.0, 3.2.2): the guest's data against the drive's, which is read into memory of ours. */
+/** Compare (NVM Command Set 1.0, 3.2.1): the guest's data against the drive's, which is read into memory of ours. */
 export function compare(controller: Controller, command: Command): boolean {
-  if (command.step < Step.fetch && !locateBlocks(controller, command, 'toDevice', null)) return command.step === ended;
+  if (command.step < Step.fetched && !fetchBlocks(controller, command, checkReadable)) return command.step === ended;
   const { data, drive } = command;
-  if (command.step === Step.fetch) {
-    const fetched = data.fetch(command);
-    if (fetched === 'pending') return false;
-    if (fetched === 'fault') return command.fail(Status.dataTransferError);
-    drive.begin('toGuest');
-    command.holdsDrive = true;
-    if (!drive.addBuffer(data.lengthBytes)) return command.fail(Status.internalError);
+  const forced = forcesUnitAccess(command);
+  if (command.step === Step.fetched) {
+    command.step = Step.committing;
+    if (!beginCommit(command, forced)) return false;
+  }
+  if (command.step === Step.committing) {
+    if (!endCommit(controller, command, forced)) return true;
+    if (!makeBuffer(command, data.lengthBytes)) return command.fail(Status.internalError);
     command.step = Step.atDrive;
     command.request.segments = drive.segments;
-    if (!start(command, command.namespace!, 'read', data.lengthBytes, false)) return false;
+    if (!start(command, 'read', data.lengthBytes, false)) return false;
   }
   if (!check(controller, command, 'read')) return true;
-  controller.health.read(data.lengthBytes);
+  command.readBytes = data.lengthBytes;
   return isEqual(data.segments, drive.segments) || command.fail(Status.compareFailure);
 }
 
-function isEqual(a: Segments, b: Segments): boolean {
+export function isEqual(a: Segments, b: Segments): boolean {
   let left = Math.min(a.lengthBytes, b.lengthBytes);
   let [i, j, inA, inB] = [0, 0, 0, 0];
   while (left > 0) {

@@ -70,7 +70,14 @@ export class CompletionQueue {
 
   /** One entry stays empty, or full would look like empty. */
   get hasRoom(): boolean {
-    return this.used + this.reserved < this.rows.entries[this.id]! - 1;
+    return this.hasRoomFor(1);
+  }
+  hasRoomFor(entries: number): boolean {
+    return this.used + this.reserved + entries < this.rows.entries[this.id]!;
+  }
+  /** Fused commands have room, once it is empty. */
+  get takesPairs(): boolean {
+    return this.rows.entries[this.id]! > 2;
   }
 
   create(iova: number, entries: number, vector: number, interruptsEnabled: boolean): void {

@@ -29,7 +29,10 @@ export function manageDataset(controller: Controller, command: Command): boolean
     if (command.status !== Status.success) return true;
     for (let index = 0; index < ranges; index++) {
       load(command, index);
-      if (!namespace.contains(range.slba, range.lengthBlocks)) return command.fail(Status.lbaOutOfRange);
+      // A range of no blocks is nowhere.
+      if (range.lengthBlocks === 0 || namespace.contains(range.slba, range.lengthBlocks)) continue;
+      command.lba = range.slba;
+      return command.fail(Status.lbaOutOfRange);
     }
     if ((command.words[11]! & deallocate) === 0) return true;
     if (namespace.readOnly) return command.fail(mistake(Status.namespaceWriteProtected, Field.nsid));

@@ -37,7 +37,7 @@ export class ErrorLog {
     entry.cid = command.cid;
     entry.status = command.status << 1;
     entry.parameterLocation = command.parameterLocation;
-    entry.lba = command.queue.id === 0 ? 0 : command.slba;
+    entry.lba = command.lba;
     entry.nsid = command.nsid;
     if (code === Status.insufficientCapacity) entry.specific = command.specific;
   }

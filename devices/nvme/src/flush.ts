@@ -15,10 +15,14 @@ export function flush(controller: Controller, command: Command): boolean {
     command.step = 1;
     if (!startFlush(command, command.namespace!)) return false;
   }
-  return endFlush(controller, command, command.namespace!);
+  endFlush(controller, command, command.namespace!);
+  return true;
 }
 
-/** Flushes one drive after the other; `command.cursor` is the nsid of the next, times two, plus one while it is under way. */
+/**
+ * Flushes one drive after the other, all of them, and fails when one does. `command.cursor` is the nsid of the next, times two, plus one while it is
+ * under way.
+ */
 export function flushDrives(controller: Controller, command: Command): boolean {
   const { namespaces } = controller;
   while (command.cursor >> 1 <= namespaces.limit) {
@@ -37,9 +41,19 @@ export function flushDrives(controller: Controller, command: Command): boolean {
     command.namespace = null;
     endFlush(controller, command, namespace);
     namespace.leave();
-    if (command.status !== Status.success) return true;
   }
   return true;
+}
+
+/** FUA of a command that reads: what it reads is durable first (NVM Command Set 1.0, figures 23, 48 and 55). True when there is nothing to wait for. */
+export function beginCommit(command: Command, forced: boolean): boolean {
+  return !forced || !command.namespace!.backend.geometry.volatileCache || startFlush(command, command.namespace!);
+}
+
+/** False when the command has failed by it. */
+export function endCommit(controller: Controller, command: Command, forced: boolean): boolean {
+  const { geometry } = command.namespace!.backend;
+  return !forced || !geometry.volatileCache || endFlush(controller, command, command.namespace!);
 }
 
 /** True when there is nothing to wait for. */
@@ -54,9 +68,11 @@ function startFlush(command: Command, namespace: Namespace): boolean {
   return namespace.submit(request);
 }
 
-function endFlush(controller: Controller, command: Command, namespace: Namespace): true {
+/** False when the command has failed. */
+function endFlush(controller: Controller, command: Command, namespace: Namespace): boolean {
   const { error } = command.request;
   if (error !== 0) controller.health.flushFailed(namespace, error);
-  if (namespace.flushFailed) return command.fail(Status.writeFault);
-  return error === 0 || command.fail(controller.health.driveError('flush', error));
+  if (namespace.flushFailed) command.fail(Status.writeFault);
+  else if (error !== 0) command.fail(controller.health.driveError('flush', error));
+  return error === 0 && !namespace.flushFailed;
 }

@@ -1,4 +1,6 @@
 import { BusyTime } from './busy-time.ts';
+import type { Command } from './command.ts';
+import { IoOpcode } from './commands.ts';
 import type { Controller } from './controller.ts';
 import { HealthEvent } from './events.ts';
 import type { Namespace } from './namespace.ts';
@@ -35,27 +37,23 @@ export class Health {
     }
   }
 
-  // What the NVM command set counts (NVM 1.0, 4.1.4.2): Read and Compare as reads, Verify as data that is read and no read command, Write as a write,
-  // Copy as a read command and as a write. Write Zeroes and Write Uncorrectable are neither.
-
-  /** A Read or Compare of so many bytes has ended well. */
-  read(lengthBytes: number): void {
-    this.rows.readCommands[0] = this.rows.readCommands[0]! + 1;
-    this.verified(lengthBytes);
-  }
-
-  verified(lengthBytes: number): void {
-    this.rows.readBytes[0] = this.rows.readBytes[0]! + lengthBytes;
-  }
-
-  copied(lengthBytes: number): void {
-    this.rows.readCommands[0] = this.rows.readCommands[0]! + 1;
-    this.written(lengthBytes);
-  }
-
-  written(lengthBytes: number): void {
-    this.rows.writeCommands[0] = this.rows.writeCommands[0]! + 1;
-    this.rows.writtenBytes[0] = this.rows.writtenBytes[0]! + lengthBytes;
+  /**
+   * Counts what a command has moved, once it is marked completed: until then a successor runs it, and would count it, again. What the NVM command
+   * set counts (NVM 1.0, 4.1.4.2): Read and Compare as reads, Verify as data that is read and no read command, Write as a write, Copy as a read
+   * command and as a write. Write Zeroes and Write Uncorrectable are neither.
+   */
+  completed(command: Command): void {
+    const { rows } = this;
+    const { opcode, readBytes, writtenBytes } = command;
+    if (readBytes > 0) {
+      rows.readBytes[0] = rows.readBytes[0]! + readBytes;
+      if (opcode !== IoOpcode.verify) rows.readCommands[0] = rows.readCommands[0]! + 1;
+    }
+    if (writtenBytes > 0) {
+      rows.writtenBytes[0] = rows.writtenBytes[0]! + writtenBytes;
+      rows.writeCommands[0] = rows.writeCommands[0]! + 1;
+      if (opcode === IoOpcode.copy) rows.readCommands[0] = rows.readCommands[0]! + 1;
+    }
   }
 
   /** The machine was reset, or has gone, without shutting the controller down. */

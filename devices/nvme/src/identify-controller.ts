@@ -1,9 +1,11 @@
 import type { HostBuffer } from '@sidecard/core';
 import { AdminOpcode } from './commands.ts';
 import type { Controller } from './controller.ts';
+import { copyFormats } from './copy.ts';
 import { mostBurst } from './features.ts';
 import {
   announcedNotices,
+  compareAndWrite,
   IdentifyController,
   Lpa,
   longHostIdentifier,
@@ -67,6 +69,8 @@ export function fillController(controller: Controller, page: HostBuffer): void {
   record.mnan = record.nn;
   record.oncs = announced(controller.opcodes.io, Oncs) | saveAndSelect | timestamp;
   record.vwc = (controller.hasVolatileCache ? 1 : 0) | (0b11 << 1); // Flush takes nsid FFFFFFFFh
+  record.fuses = compareAndWrite;
+  record.ocfs = copyFormats;
   record.sgls = sglSupport;
   page.bytes.set(Buffer.from(controller.who.subnqn), IdentifyController.fields.subnqn.offset);
   record.psd0mp = 2500;

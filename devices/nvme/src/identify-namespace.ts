@@ -1,5 +1,6 @@
 import type { HostBuffer } from '@sidecard/core';
 import { nvmCommandSet } from './commands.ts';
+import { copyLimits } from './copy.ts';
 import {
   deallocatedReadsZeroes,
   formatProgress,
@@ -13,6 +14,7 @@ import {
   writeZeroesDeallocates,
 } from './identify-records.ts';
 import { type LbaBytes, lbaFormats, relativePerformance } from './lba-formats.ts';
+import { copyRanges } from './limits.ts';
 import type { Namespace } from './namespace.ts';
 import { Status } from './status.ts';
 
@@ -36,6 +38,10 @@ export function fillNamespace(namespace: Namespace, page: HostBuffer): void {
   const discarded = Math.max(1, Math.floor(geometry.discardGranularityBytes / namespace.lbaBytes)) - 1;
   record.npdg = Math.min(discarded, 0xffff);
   record.npda = record.npdg;
+  const { mssrl, mcl } = copyLimits(namespace);
+  record.mssrl = mssrl;
+  record.mcl = mcl;
+  record.msrc = copyRanges - 1;
   record.nsattr = namespace.readOnly ? writeProtected : 0;
   page.bytes.set(namespace.identity.nguid, IdentifyNamespace.fields.nguid.offset);
   page.bytes.set(namespace.identity.eui64, IdentifyNamespace.fields.eui64.offset);

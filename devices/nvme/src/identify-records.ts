@@ -43,6 +43,7 @@ export const IdentifyController = struct(4096, {
   awun: le16(526),
   awupf: le16(528),
   acwu: le16(532),
+  ocfs: le16(534),
   sgls: le32(536),
   mnan: le32(540),
   subnqn: bytes(768, 256),
@@ -67,6 +68,8 @@ export const Oncs: { readonly [opcode: number]: number } = {
   [IoOpcode.verify]: 1 << 7,
   [IoOpcode.copy]: 1 << 8,
 };
+/** FUSES: Compare and Write. */
+export const compareAndWrite = 1 << 0;
 /** ONCS: the Save and Select fields of features, and the Timestamp feature. */
 export const saveAndSelect = 1 << 4;
 export const timestamp = 1 << 6;
@@ -92,6 +95,9 @@ export const IdentifyNamespace = struct(4096, {
   npdg: le16(68),
   npda: le16(70),
   nows: le16(72),
+  mssrl: le16(74),
+  mcl: le32(76),
+  msrc: le8(80),
   nsattr: le8(99),
   nguid: bytes(104, 16),
   eui64: bytes(120, 8),

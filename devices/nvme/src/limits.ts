@@ -27,6 +27,17 @@ export const controllerId = 0;
 /** Namespaces that there can be (NN), or as many as drives are given. SeaBIOS identifies every one of them. */
 export const namespaceLimit = 16;
 
+/**
+ * Source ranges of a Copy (MSRC + 1), and bytes of all of them together (MCL, and MSSRL as far as it can say): as much as is copied well within a
+ * driver's timeout.
+ */
+export const copyRanges = 128;
+export const copyBytes = 1 << 27;
+/** Bytes that a Copy has in memory of ours at a time. */
+export const copyPieceBytes = 1 << 18;
+/** Bytes that a Verify reads at a time. */
+export const verifyPieceBytes = 1 << 20;
+
 /** Ranges that Write Uncorrectable has marked at most, of all namespaces together. */
 export const uncorrectableRanges = 1024;
 

@@ -102,6 +102,7 @@ export class Namespaces {
     this.#rows.allocated[nsid] = 0;
     this.#rows.attached[nsid] = 0;
     this.#rows.flushFailed[nsid] = 0;
+    namespace.uncorrectable.forget();
     this.#unpoll.get(backend)?.();
     this.#unpoll.delete(backend);
     this.#update();

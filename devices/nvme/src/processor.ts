@@ -4,12 +4,13 @@ import { Command, type CommandRunner, commandColumns, Phase } from './command.ts
 import { CompletionEntry, SubmissionEntry } from './commands.ts';
 import type { CompletionQueue } from './completion-queue.ts';
 import type { Controller } from './controller.ts';
+import { runFused, tellHalves } from './fused.ts';
 import { ioOpcodes } from './io.ts';
 import { adminSlots, commandSlots, stagedCommands } from './limits.ts';
 import { Field, mistake, Status } from './status.ts';
 import type { SubmissionQueue } from './submission-queue.ts';
 
-/** Fields of dword 0: FUSE, since there are no fused commands, and PSDT. */
+/** Fields of dword 0: FUSE and PSDT. */
 const fuse = 0x0300;
 const psdt = 0xc000;
 const unknownOpcode = mistake(Status.invalidOpcode, Field.opcode);
@@ -60,11 +61,17 @@ export class Processor implements CommandRunner {
   serve(queue: SubmissionQueue, burst: number): number {
     if (queue.isEmpty || queue.fetching !== 0 || queue.deleting) return 0;
     let count = 0;
-    while (count < burst && !queue.isEmpty) {
+    let limit = burst;
+    while (count < limit && !queue.isEmpty) {
       const completions = queue.completions;
-      if (!completions.hasRoom && !this.#controller.doorbells.lookAtHead(completions)) break;
-      const command = this.#take(queue);
+      const wanted = queue.next === queue.pairAt ? 2 : 1;
+      if (!completions.hasRoomFor(wanted)) {
+        this.#controller.doorbells.lookAtHead(completions);
+        if (!completions.hasRoomFor(wanted)) break;
+      }
+      const command = this.#take(queue, wanted);
       if (command === null) break;
+      if (wanted === 2) limit = Math.max(limit, count + 2);
       // Recorded, then moved on: a successor that finds `next` at a command being fetched moves it.
       command.entry = queue.next;
       command.phase = Phase.fetching;
@@ -107,6 +114,23 @@ export class Processor implements CommandRunner {
     this.advance(command);
   }
 
+  /** Whether an entry of a queue is being fetched. */
+  isFetching(queue: SubmissionQueue, entry: number): boolean {
+    return this.#commands.some(
+      (command) => command?.phase === Phase.fetching && command.queue === queue && command.entry === entry,
+    );
+  }
+
+  /** The last command that was taken from its queue is as if it had not been: it is taken again. */
+  giveBack(command: Command): void {
+    const { queue } = command;
+    // In this order: a successor that finds `next` at a command being fetched moves it, and fetches the command.
+    command.phase = Phase.fetching;
+    queue.rewind();
+    queue.completions.reserved--;
+    this.#end(command);
+  }
+
   /** Disowns every command: it ends without telling the guest. */
   disown(): void {
     this.#generation = (this.#generation + 1) | 0;
@@ -129,9 +153,10 @@ export class Processor implements CommandRunner {
     this.#dirtyCount = 0;
   }
 
-  #take(queue: SubmissionQueue): Command | null {
+  /** @param wanted slots there have to be; it takes one. */
+  #take(queue: SubmissionQueue, wanted: number): Command | null {
     const reserve = this.#memory.mapped ? adminSlots : commandSlots - stagedCommands;
-    if (this.#freeCount <= (queue.id === 0 ? 0 : reserve)) {
+    if (this.#freeCount < (queue.id === 0 ? 0 : reserve) + wanted) {
       this.#starved = true;
       return null;
     }
@@ -146,6 +171,11 @@ export class Processor implements CommandRunner {
     command.cursor = 0;
     command.parameterLocation = 0xffff;
     command.specific = 0;
+    command.lba = 0;
+    command.readBytes = 0;
+    command.writtenBytes = 0;
+    command.clearsMarks = false;
+    command.part = 0;
     queue.inFlight++;
     queue.fetching++;
     queue.completions.reserved++;
@@ -171,17 +201,21 @@ export class Processor implements CommandRunner {
       return false;
     }
     command.phase = Phase.executing;
+    if (queue.halves.length !== 0) tellHalves(this.#controller, command);
     return true;
   }
 
   #execute(command: Command): boolean {
     const opcode = (command.queue.id === 0 ? adminOpcodes : ioOpcodes)[command.opcode]!;
-    if (opcode === null) command.fail(unknownOpcode);
+    if ((command.words[0]! & fuse) !== 0 && command.queue.id !== 0) {
+      if (!runFused(this.#controller, command)) return false;
+    } else if (opcode === null) command.fail(unknownOpcode);
     else if ((command.words[0]! & fuse) !== 0) command.fail(wrongFuse);
     else if ((command.words[0]! & psdt) !== 0 && !allowsPsdt(command)) command.fail(wrongPsdt);
     else if (!opcode.run(this.#controller, command)) return false;
     if (command.status !== Status.success) this.#controller.errors.completed(command);
     command.phase = Phase.completed;
+    if (command.readBytes + command.writtenBytes !== 0) this.#controller.health.completed(command);
     return true;
   }
 

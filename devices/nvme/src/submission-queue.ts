@@ -36,6 +36,10 @@ export class SubmissionQueue {
   inFlight = 0;
   /** Fetches under way: 0 or 1 at any time with mapped memory. */
   fetching = 0;
+  /** Fused commands that wait for the entry next to them, which is being fetched (fused.ts). */
+  readonly halves: Command[] = [];
+  /** The entry of a first half that was given back to be taken together with its second; -1: none. */
+  pairAt = -1;
   /** The Delete command that waits for the commands in flight: that at step 1 with this queue's id. */
   deletion: Command | null = null;
 
@@ -85,6 +89,8 @@ export class SubmissionQueue {
     this.inFlight = 0;
     this.fetching = 0;
     this.deletion = null;
+    this.halves.length = 0;
+    this.pairAt = -1;
     if (!this.created) completions.users++;
     rows.created[id] = 1;
   }
@@ -102,8 +108,20 @@ export class SubmissionQueue {
   /** It is being fetched. */
   advance(): void {
     const { rows, id } = this;
-    const index = rows.next[id]!;
-    rows.next[id] = index + 1 === rows.entries[id]! ? 0 : index + 1;
+    rows.next[id] = this.after(rows.next[id]!);
+  }
+  /** The last one that was fetched is the next again. */
+  rewind(): void {
+    const { rows, id } = this;
+    rows.next[id] = this.before(rows.next[id]!);
+    if (this.fetching === 0) rows.head[id] = rows.next[id]!;
+  }
+
+  after(entry: number): number {
+    return entry + 1 === this.rows.entries[this.id]! ? 0 : entry + 1;
+  }
+  before(entry: number): number {
+    return entry === 0 ? this.rows.entries[this.id]! - 1 : entry - 1;
   }
 
   /** A fetch has ended. The guest may reuse entries before `head`, so it only moves when none is under way. */

@@ -46,7 +46,7 @@ export function send(controller: Controller, command: Command, source: HostBuffe
 }
 
 /**
- * Brings `lengthBytes` of the guest, at most a page, to `command.payload`. True when the command has failed, or when it is done and its step is
+ * Brings `lengthBytes` of the guest, at most two pages, to `command.payload`. True when the command has failed, or when it is done and its step is
  * `transferred`; false while it is under way.
  */
 export function receive(controller: Controller, command: Command, lengthBytes: number): boolean {

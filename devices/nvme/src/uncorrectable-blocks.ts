@@ -76,11 +76,16 @@ export class UncorrectableBlocks {
     return were;
   }
 
-  /** Forgets all: the namespace is formatted or deleted. Durable once resolved. */
+  /** Takes all marks off: the namespace is formatted. Durable once resolved. */
   clear(): Promise<void> {
     if (this.count === 0) return Promise.resolve();
-    for (let row = 0; row < this.#rows.nsid.length; row++) if (this.#rows.nsid[row] === this.#nsid) this.#free(row);
+    this.forget();
     return this.save();
+  }
+
+  /** Gives the rows back: the namespace is gone, and what was beside it. */
+  forget(): void {
+    for (let row = 0; row < this.#rows.nsid.length; row++) if (this.#rows.nsid[row] === this.#nsid) this.#free(row);
   }
 
   /** What is marked, is so beside the image once resolved. Rejects with an Error of one line. */

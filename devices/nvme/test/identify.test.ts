@@ -15,7 +15,7 @@ describe.each(ways)('Identify, %s memory', (way) => {
       version: 0x0002_0000,
       // Format NVM and Namespace Management; Doorbell Buffer Config only while the guest's memory is mapped.
       oacs: way === 'mapped' ? 0b1_0000_1010 : 0b1010,
-      oncs: 0b101_1101,
+      oncs: 0b1_1101_1111,
       namespaces: 16,
       volatileWriteCache: true,
     });

@@ -49,7 +49,7 @@ describe.each(ways)('Read and Write, %s memory', (way) => {
     }
   });
 
-  test('FUA reaches the drive, of Write alone', async () => {
+  test('FUA: a Write is durable when it is done, and what is read is durable first', async () => {
     const { driver, queue, drive } = await started(way);
     await driver.write(queue, 1, 0, pattern(512), { blockBytes: 512, fua: true });
     await driver.write(queue, 1, 0, pattern(512), { blockBytes: 512 });
@@ -57,6 +57,7 @@ describe.each(ways)('Read and Write, %s memory', (way) => {
     expect(drive.seen.map(({ operation, fua }) => [operation, fua])).toEqual([
       ['write', true],
       ['write', false],
+      ['flush', false],
       ['read', false],
     ]);
   });
@@ -76,7 +77,7 @@ describe.each(ways)('Read and Write, %s memory', (way) => {
     expect(await statusOf({ nsid: 17 })).toBe(Status.invalidNamespace);
     expect(await statusOf({ nsid: 0xffff_ffff })).toBe(Status.invalidNamespace);
     expect(await statusOf({ opcode: 0x7f })).toBe(Status.invalidOpcode);
-    expect(await statusOf({ flags: 1 })).toBe(Status.invalidField);
+    expect(await statusOf({ flags: 3 })).toBe(Status.invalidField);
     expect(await statusOf({ flags: 0xc0 })).toBe(Status.invalidField); // PSDT 11b; SGLs: see sgl.test.ts
     expect(await statusOf({ cdw10: 4096 })).toBe(Status.lbaOutOfRange);
     expect(await statusOf({ cdw10: 4095, cdw12: 1 })).toBe(Status.lbaOutOfRange);

@@ -1,11 +1,11 @@
-import { AdminOpcode } from '@sidecard/testing';
+import { AdminOpcode, NvmOpcode } from '@sidecard/testing';
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { Command, commandColumns, Phase } from '../src/command.ts';
 import { completionQueueColumns } from '../src/completion-queue.ts';
 import { commandSlots, queueCount } from '../src/limits.ts';
 import { Status } from '../src/status.ts';
 import { submissionQueueColumns } from '../src/submission-queue.ts';
-import { type Machine, started, ways } from './machine.ts';
+import { type Machine, pattern, started, ways } from './machine.ts';
 
 /** What a successor would find: the arena's rows, as they are at a moment. */
 function arena({ controller }: Machine) {
@@ -83,6 +83,27 @@ describe.each(ways)('what a successor finds (state.md), %s memory', (way) => {
     settle();
     expect(told).toBe(1);
     expect((await driver.admin.completion(cid)).dw0).toBe(1 << 16);
+  });
+
+  test('Copy goes on from the blocks that are done, and a fused Write does not compare again', async () => {
+    const { driver, queue, drive } = await started(way);
+    drive.bytes.set(pattern(1 << 16));
+    let cursor = 30;
+    atPhase((command, phase) => {
+      if (phase === Phase.executing && command.opcode !== NvmOpcode.compare) command.cursor = cursor;
+    });
+    const sources = [
+      { lba: 0, blocks: 20 },
+      { lba: 50, blocks: 20 },
+    ];
+    await driver.copy(queue, 1, 1000, sources);
+    expect(drive.bytes.subarray(1030 * 512, 1040 * 512)).toEqual(drive.bytes.subarray(60 * 512, 70 * 512));
+    expect(drive.bytes.subarray(1000 * 512, 1030 * 512).some((byte) => byte !== 0)).toBe(false);
+    cursor = 1;
+    const data = pattern(512, 9);
+    const halves = await driver.compareAndWrite(queue, 1, 0, pattern(512, 8), data, { blockBytes: 512 });
+    expect(halves.map(({ status }) => status)).toEqual([0, 0]);
+    expect(drive.bytes.subarray(0, 512)).toEqual(data);
   });
 
   test('commands that a reset has disowned are never run again', async () => {

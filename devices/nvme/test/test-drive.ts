@@ -27,6 +27,8 @@ export class TestDrive implements BlockBackend {
   /** The errno of a request, or 0. */
   fail: (request: BlockRequest) => number = () => 0;
   closed = false;
+  /** What is beside it, whatever the suffix. */
+  file: DurableFile | null = null;
   failure: string | null = null;
   /** The path of the image that it stands for, beside which there can be files; null: nothing lasts. */
   image: string | null = null;
@@ -116,7 +118,7 @@ export class TestDrive implements BlockBackend {
   }
 
   beside(suffix: string): DurableFile | null {
-    if (this.image === null) return null;
+    if (this.file !== null || this.image === null) return this.file;
     const file = this.#files.get(suffix) ?? new DurableFile(this.image + suffix);
     this.#files.set(suffix, file);
     return file;

@@ -97,9 +97,12 @@ export const NvmOpcode = {
   flush: 0x00,
   write: 0x01,
   read: 0x02,
+  writeUncorrectable: 0x04,
   compare: 0x05,
   writeZeroes: 0x08,
   datasetManagement: 0x09,
+  verify: 0x0c,
+  copy: 0x19,
 } as const;
 
 /** A command that ended with a status other than success. */

@@ -1,3 +1,4 @@
+export * from './block-ranges.ts';
 export * from './command.ts';
 export * from './data-buffer.ts';
 export * from './doorbells.ts';

@@ -4,6 +4,7 @@ import type { PciFunctionHandle } from '../pci/function-handle.ts';
 import type { InterruptVector } from '../pci/interrupt-vector.ts';
 import type { InterruptMode } from '../pci/port.ts';
 import { until } from '../until.ts';
+import { type BlockRange, type CopyOptions, copyCommand, copySources, datasetRanges } from './block-ranges.ts';
 import { AdminOpcode, type NvmeCommand, type NvmeCompletion, NvmeError, NvmOpcode } from './command.ts';
 import { type DataOptions, dataBuffer, pointed } from './data-buffer.ts';
 import { type Doorbells, ShadowDoorbells, TrappedDoorbells } from './doorbells.ts';
@@ -183,21 +184,62 @@ export class NvmeDriver {
     await this.command(queue, blockCommand(NvmOpcode.writeZeroes, nsid, lba, sizeBytes, options));
   }
 
-  /** Dataset Management, deallocate: ranges of logical blocks. */
+  async writeUncorrectable(
+    queue: QueuePair,
+    nsid: number,
+    lba: number,
+    sizeBytes: number,
+    options: IoOptions,
+  ): Promise<void> {
+    await this.command(queue, blockCommand(NvmOpcode.writeUncorrectable, nsid, lba, sizeBytes, options));
+  }
+
+  async verify(queue: QueuePair, nsid: number, lba: number, sizeBytes: number, options: IoOptions): Promise<void> {
+    await this.command(queue, blockCommand(NvmOpcode.verify, nsid, lba, sizeBytes, options));
+  }
+
+  /** Dataset Management, deallocate. */
   async deallocate(
     queue: QueuePair,
     nsid: number,
-    ranges: readonly { lba: number; blocks: number }[],
+    ranges: readonly BlockRange[],
     options?: DataOptions,
   ): Promise<void> {
-    const data = new Uint8Array(ranges.length * 16);
-    const view = new DataView(data.buffer);
-    for (const [i, { lba, blocks }] of ranges.entries()) {
-      view.setUint32(i * 16 + 4, blocks, true);
-      view.setBigUint64(i * 16 + 8, BigInt(lba), true);
-    }
     const command = { opcode: NvmOpcode.datasetManagement, nsid, cdw10: ranges.length - 1, cdw11: 4 };
-    await this.transferOut(queue, command, data, options);
+    await this.transferOut(queue, command, datasetRanges(ranges), options);
+  }
+
+  /** Copy, of sources to what begins at `lba`. */
+  async copy(
+    queue: QueuePair,
+    nsid: number,
+    lba: number,
+    sources: readonly BlockRange[],
+    options: CopyOptions = {},
+  ): Promise<void> {
+    await this.transferOut(queue, copyCommand(nsid, lba, sources, options), copySources(sources, options), options);
+  }
+
+  /** Compare and Write, fused: the completions of both halves. */
+  async compareAndWrite(
+    queue: QueuePair,
+    nsid: number,
+    lba: number,
+    expected: Uint8Array,
+    data: Uint8Array,
+    options: IoOptions,
+  ): Promise<[NvmeCompletion, NvmeCompletion]> {
+    const half = (opcode: number, fuse: number, bytes: Uint8Array) => {
+      const buffer = dataBuffer(this.ram, bytes.length, 'out', options);
+      buffer.store(bytes);
+      const command = { ...blockCommand(opcode, nsid, lba, bytes.length, options), flags: fuse };
+      return { buffer, cid: queue.push(pointed(command, buffer)) };
+    };
+    const halves = [half(NvmOpcode.compare, 1, expected), half(NvmOpcode.write, 2, data)] as const;
+    queue.ring();
+    const completions = await Promise.all(halves.map(({ cid }) => queue.completion(cid)));
+    for (const { buffer } of halves) buffer.free();
+    return completions as [NvmeCompletion, NvmeCompletion];
   }
 
   /** A command that gives data. @throws NvmeError */

@@ -3,8 +3,9 @@ import fc from 'fast-check';
 import { Status } from '../../../src/status.ts';
 import type { Plan } from '../pending.ts';
 import { BlockCommand, dataFor, isFua, shape, target } from './blocks.ts';
+import { flushMayFail } from './flush.ts';
 
-/** Read (NVM Command Set 1.0, 3.2.4): each block as it was at some moment while the command was under way. */
+/** Read (NVM Command Set 1.0, 3.2.4): each block as it was at some moment while the command was under way; with FUA, durable before. */
 class Read extends BlockCommand {
   fua = false;
 
@@ -17,11 +18,17 @@ class Read extends BlockCommand {
   }
 
   override ended(completion: NvmeCompletion): void {
-    const { model, transfer, begun } = this;
-    this.expect(completion, ...this.statuses(completion, 'read'));
+    const { model, disk, transfer, begun } = this;
+    const statuses = this.statuses(completion, 'read');
+    if (this.fua && disk !== null && flushMayFail(model, disk)) {
+      statuses.push(Status.writeFault);
+      if (completion.status === Status.writeFault) disk.flushMayFail = true;
+    }
+    this.expect(completion, ...statuses);
     const good = completion.status === Status.success;
     model.health.read(transfer!.lengthBytes, good);
-    if (good) this.disk!.checkRead(this.first, transfer!.load(), begun, model.now, `${this}`);
+    if (good) disk!.checkRead(this.first, transfer!.load(), begun, model.now, `${this}`);
+    if (good && this.fua) disk!.checkDurable(begun, `${this}`, this.first, this.count);
   }
 
   override dropped(): void {

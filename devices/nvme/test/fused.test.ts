@@ -1,0 +1,347 @@
+import { blockCommand, type NvmeCommand, NvmOpcode, PrpPages } from '@sidecard/testing';
+import { describe, expect, test } from 'vitest';
+import { Status } from '../src/status.ts';
+import { type Machine, pattern, started, ways } from './machine.ts';
+import { TestDrive } from './test-drive.ts';
+
+const EIO = 5;
+const blocks = { blockBytes: 512 };
+/** FUSE, and PSDT 11b. */
+const [first, second, reserved, wrongPsdt] = [1, 2, 3, 0xc0];
+const { failedFused, missingFused, compareFailure, invalidField } = Status;
+
+type Made = Machine & { queue: Awaited<ReturnType<typeof started>>['queue'] };
+
+/** A command on block 0 of namespace 1, whose data is `data`. */
+function io({ ram }: Made, opcode: number, flags: number, data = pattern(512), more: Partial<NvmeCommand> = {}) {
+  const pages = new PrpPages(ram, data.length);
+  pages.store(data);
+  const { prp1, prp2 } = pages;
+  return { ...blockCommand(opcode, 1, 0, data.length, blocks), flags, prp1, prp2, ...more };
+}
+
+/** Submits them with one doorbell; their statuses. */
+async function together({ queue }: Made, ...commands: readonly NvmeCommand[]): Promise<number[]> {
+  const cids = commands.map((command) => queue.push(command));
+  queue.ring();
+  const completions = await Promise.all(cids.map((cid) => queue.completion(cid)));
+  return completions.map(({ status }) => status);
+}
+
+// Fused operations (NVMe Base 2.0, 3.4.2) of the NVM command set: Compare and Write (NVM 1.0, 2.1.3.1), next to each other in a queue, executed as one.
+describe.each(ways)('Compare and Write, fused, %s memory', (way) => {
+  test.each([512, 4096, 1 << 20])('%i bytes: equal, and written; or not equal, and not written', async (sizeBytes) => {
+    const { driver, queue, drive } = await started(way, { drives: [new TestDrive(2 << 20)] });
+    const [old, data] = [pattern(sizeBytes, 1), pattern(sizeBytes, 2)];
+    drive.bytes.set(old, 512);
+    const halves = () => driver.compareAndWrite(queue, 1, 1, old, data, { ...blocks, pageOffset: 512 });
+    expect((await halves()).map(({ status }) => status)).toEqual([0, 0]);
+    expect(drive.bytes.subarray(512, 512 + sizeBytes)).toEqual(data);
+    const again = await halves();
+    expect(again.map(({ status }) => status)).toEqual([compareFailure, failedFused]);
+    expect(again.map(({ doNotRetry }) => doNotRetry)).toEqual([true, true]);
+    expect(drive.bytes.subarray(512, 512 + sizeBytes)).toEqual(data);
+  });
+
+  test('is announced: FUSES bit 0', async () => {
+    const { driver } = await started(way);
+    expect((await driver.identify(1))[522]).toBe(1);
+  });
+
+  test('the halves complete in their order, many pairs in a queue that goes round', async () => {
+    const made = await started(way);
+    const { driver, drive } = made;
+    const queue = await driver.createQueues(2, { entries: 7 });
+    for (let value = 0; value < 60; value++) {
+      drive.bytes.fill(value, 0, 1024);
+      const [expected, data] = [new Uint8Array(512).fill(value), new Uint8Array(512).fill(value + 1)];
+      const before = queue.head;
+      const [compared, written] = await driver.compareAndWrite(queue, 1, value % 2, expected, data, blocks);
+      expect([compared.status, written.status]).toEqual([0, 0]);
+      const at = (offset: number) => queue.cqIova + ((before + offset) % 7) * 16;
+      expect([made.ram.word(at(0) + 12) & 0xffff, made.ram.word(at(1) + 12) & 0xffff]).toEqual([
+        compared.cid,
+        written.cid,
+      ]);
+    }
+  });
+
+  test('31 commands, and then a pair: a burst of 32 does not end between the halves', async () => {
+    const made = (await started(way)) as Made;
+    for (let before = 28; before < 36; before++) {
+      made.drive.bytes.set(pattern(512, 1));
+      const reads = Array.from({ length: before }, () => io(made, NvmOpcode.read, 0));
+      const pair = [io(made, NvmOpcode.compare, first), io(made, NvmOpcode.write, second, pattern(512, 2))];
+      const statuses = await together(made, ...reads, ...pair, io(made, NvmOpcode.read, 0));
+      expect(statuses).toEqual(new Array(before + 3).fill(0));
+      expect(made.drive.bytes.subarray(0, 512)).toEqual(pattern(512, 2));
+    }
+  });
+
+  test('nobody writes in between: counters that four queues raise by Compare and Write lose nothing', async () => {
+    const drive = new TestDrive(1 << 20);
+    const { driver } = await started(way, { drives: [drive] });
+    drive.slow = true;
+    const raise = async (id: number, times: number) => {
+      const queue = await driver.createQueues(id);
+      for (let raised = 0; raised < times; ) {
+        const old = await driver.read(queue, 1, 0, 1024, blocks);
+        const next = old.slice();
+        // In both blocks: a pair that is torn shows.
+        for (const at of [0, 512]) new DataView(next.buffer).setUint32(at, new DataView(old.buffer).getUint32(at) + 1);
+        const [{ status }] = await driver.compareAndWrite(queue, 1, 0, old, next, blocks);
+        expect([0, compareFailure]).toContain(status);
+        if (status === 0) raised++;
+      }
+    };
+    await Promise.all([2, 3, 4, 5].map((id) => raise(id, 10)));
+    const view = new DataView(drive.bytes.buffer);
+    expect([view.getUint32(0), view.getUint32(512)]).toEqual([40, 40]);
+  });
+
+  test('a plain write of another queue comes before or after', async () => {
+    const drive = new TestDrive(1 << 20);
+    const { driver, queue } = await started(way, { drives: [drive] });
+    const other = await driver.createQueues(2);
+    drive.slow = true;
+    const [old, data, third] = [1, 2, 3].map((value) => new Uint8Array(4096).fill(value)) as [
+      Uint8Array,
+      Uint8Array,
+      Uint8Array,
+    ];
+    for (let round = 0; round < 20; round++) {
+      drive.bytes.set(old);
+      const [[compared, written]] = await Promise.all([
+        driver.compareAndWrite(queue, 1, 0, old, data, blocks),
+        driver.write(other, 1, 0, third, blocks),
+      ]);
+      // Compared before the other's write: that came after, and is there. Else it was there to be compared with.
+      if (compared.status !== 0) expect([compared.status, written.status]).toEqual([compareFailure, failedFused]);
+      expect(drive.bytes.subarray(0, 4096)).toEqual(third);
+    }
+  });
+
+  test.each([
+    ['a first half alone', [[NvmOpcode.compare, first]], [missingFused]],
+    ['a second half alone', [[NvmOpcode.write, second]], [missingFused]],
+    [
+      'a normal command in between',
+      [
+        [NvmOpcode.compare, first],
+        [NvmOpcode.read, 0],
+        [NvmOpcode.write, second],
+      ],
+      [missingFused, 0, missingFused],
+    ],
+    [
+      'the other way round',
+      [
+        [NvmOpcode.write, second],
+        [NvmOpcode.compare, first],
+      ],
+      [missingFused, missingFused],
+    ],
+    [
+      'two first halves: the second of them has a partner',
+      [
+        [NvmOpcode.compare, first],
+        [NvmOpcode.compare, first],
+        [NvmOpcode.write, second],
+      ],
+      [missingFused, 0, 0],
+    ],
+    [
+      'two second halves: the first of them has a partner',
+      [
+        [NvmOpcode.compare, first],
+        [NvmOpcode.write, second],
+        [NvmOpcode.write, second],
+      ],
+      [0, 0, missingFused],
+    ],
+    [
+      'commands that are no fused operation',
+      [
+        [NvmOpcode.write, first],
+        [NvmOpcode.compare, second],
+      ],
+      [invalidField, invalidField],
+    ],
+    [
+      'commands that there are not',
+      [
+        [0x7f, first],
+        [0x7f, second],
+      ],
+      [invalidField, invalidField],
+    ],
+    ['FUSE 11b', [[NvmOpcode.compare, reserved]], [invalidField]],
+    [
+      'PSDT 11b',
+      [
+        [NvmOpcode.compare, first],
+        [NvmOpcode.write, second | wrongPsdt],
+      ],
+      [invalidField, invalidField],
+    ],
+  ] as [string, [number, number][], number[]][])('%s', async (_name, commands, statuses) => {
+    const made = (await started(way)) as Made;
+    made.drive.bytes.set(pattern(512));
+    const submitted = commands.map(([opcode, flags]) => io(made, opcode, flags));
+    expect(await together(made, ...submitted)).toEqual(statuses);
+    // Nothing is left of it.
+    expect(await together(made, io(made, NvmOpcode.compare, first), io(made, NvmOpcode.write, second))).toEqual([0, 0]);
+  });
+
+  test('the halves by two doorbells: the specification wants one, so neither has the other', async () => {
+    const made = (await started(way)) as Made;
+    const cids = [io(made, NvmOpcode.compare, first), io(made, NvmOpcode.write, second)].map((command) => {
+      const cid = made.queue.submit(command);
+      made.settle();
+      return cid;
+    });
+    for (const cid of cids) expect((await made.queue.completion(cid)).status).toBe(missingFused);
+  });
+
+  test('the ranges are the same, or both fail, and the error log has the field', async () => {
+    const made = (await started(way)) as Made;
+    const { driver } = made;
+    for (const [more, location] of [
+      [{ nsid: 2 }, 4],
+      [{ cdw10: 1 }, 40],
+      [{ cdw12: 1 }, 48],
+    ] as const) {
+      const pair = [io(made, NvmOpcode.compare, first), io(made, NvmOpcode.write, second, pattern(512), more)];
+      expect(await together(made, ...pair)).toEqual([invalidField, invalidField]);
+      expect(new DataView((await driver.logPage(1, 64)).buffer).getUint16(14, true)).toBe(location);
+    }
+    expect(made.drive.seen).toEqual([]);
+  });
+
+  test('a Compare that cannot be: the Write is not executed', async () => {
+    const made = (await started(way)) as Made;
+    const { driver, queue, drive } = made;
+    const statuses = (more: Partial<NvmeCommand>) => {
+      const write = io(made, NvmOpcode.write, second, pattern(512), { cdw10: more.cdw10 ?? 0, nsid: more.nsid ?? 1 });
+      return together(made, io(made, NvmOpcode.compare, first, pattern(512), more), write);
+    };
+    expect(await statuses({ cdw10: 2048 })).toEqual([Status.lbaOutOfRange, failedFused]);
+    expect(await statuses({ nsid: 17 })).toEqual([Status.invalidNamespace, failedFused]);
+    expect(await statuses({ prp1: 2 })).toEqual([Status.invalidPrpOffset, failedFused]);
+    expect(await statuses({ prp1: 0xdead_0000 })).toEqual([Status.dataTransferError, failedFused]);
+    drive.fail = ({ operation }) => (operation === 'read' ? EIO : 0);
+    expect(await statuses({})).toEqual([Status.unrecoveredRead, failedFused]);
+    drive.fail = () => 0;
+    await driver.writeUncorrectable(queue, 1, 0, 512, blocks);
+    expect(await statuses({})).toEqual([Status.unrecoveredRead, failedFused]);
+    expect(drive.seen.map(({ operation }) => operation)).toEqual(['read']);
+  });
+
+  test('a Write that cannot be: the Compare has its own status all the same', async () => {
+    const made = (await started(way)) as Made;
+    const { drive } = made;
+    drive.bytes.set(pattern(512));
+    const statuses = (compared: Uint8Array, more: Partial<NvmeCommand>) =>
+      together(made, io(made, NvmOpcode.compare, first, compared), io(made, NvmOpcode.write, second, compared, more));
+    for (const [more, status] of [
+      [{ prp1: 2 }, Status.invalidPrpOffset],
+      [{ prp1: 0xdead_0000 }, Status.dataTransferError],
+      [{ cdw12: 1 << 20 }, invalidField],
+    ] as const) {
+      expect(await statuses(pattern(512), more)).toEqual([0, status]);
+      expect(await statuses(pattern(512, 2), more)).toEqual([compareFailure, failedFused]);
+    }
+    drive.fail = ({ operation }) => (operation === 'write' ? EIO : 0);
+    expect(await statuses(pattern(512), {})).toEqual([0, Status.writeFault]);
+  });
+
+  test('a read-only drive compares, and does not write', async () => {
+    const { driver, queue } = await started(way, { drives: [new TestDrive(1 << 20, { readOnly: true })] });
+    const halves = await driver.compareAndWrite(queue, 1, 0, new Uint8Array(512), pattern(512), blocks);
+    expect(halves.map(({ status }) => status)).toEqual([0, Status.namespaceWriteProtected]);
+  });
+
+  test('FUA of each half', async () => {
+    const made = (await started(way)) as Made;
+    made.drive.bytes.set(pattern(512));
+    const fua = { cdw12: 1 << 30 };
+    const pair = [
+      io(made, NvmOpcode.compare, first, pattern(512), fua),
+      io(made, NvmOpcode.write, second, pattern(512), fua),
+    ];
+    expect(await together(made, ...pair)).toEqual([0, 0]);
+    expect(made.drive.seen.map(({ operation, fua: durable }) => [operation, durable])).toEqual([
+      ['flush', false],
+      ['read', false],
+      ['write', true],
+    ]);
+  });
+
+  test('a small completion queue, which several queues share: pairs wait for room, and for nobody who waits for them', async () => {
+    const made = (await started(way)) as Made;
+    const { driver } = made;
+    for (const entries of [2, 3, 4]) {
+      const queue = await driver.createQueues(2, { entries });
+      made.drive.bytes.set(pattern(512));
+      const pair = () => [io(made, NvmOpcode.compare, first), io(made, NvmOpcode.write, second)];
+      if (entries > 2) expect(await together({ ...made, queue }, ...pair())).toEqual([0, 0]);
+      await driver.deleteQueues(2);
+    }
+  });
+
+  test('a pair in a completion queue of two entries can never be', async () => {
+    const made = (await started(way)) as Made;
+    const { driver, ram, queue } = made;
+    // Completions of queue 1 to a queue of its own, which is too small.
+    const small = await driver.createQueues(2, { entries: 2 });
+    await driver.adminCommand({ opcode: 0, cdw10: 1 });
+    const create = { opcode: 1, prp1: queue.sqIova, cdw10: (63 << 16) | 1, cdw11: (2 << 16) | 1 };
+    await driver.adminCommand(create);
+    ram.store(queue.sqIova, new Uint8Array(64 * 64));
+    queue.tail = 0;
+    const cids = [io(made, NvmOpcode.compare, first), io(made, NvmOpcode.write, second)].map((half) =>
+      queue.push(half),
+    );
+    queue.ring();
+    for (const cid of cids) {
+      await new Promise((resolve) => setTimeout(resolve, 1));
+      made.settle();
+      small.reap();
+      expect(small.strays.pop()).toMatchObject({ cid, status: missingFused });
+    }
+  });
+
+  test('resets and queue deletions between the halves', async () => {
+    const made = (await started(way)) as Made;
+    const { driver, drive, settle, controller } = made;
+    drive.slow = true;
+    for (let turns = 0; turns < 24; turns++) {
+      const queue = driver.queues.get(1)!;
+      for (let pair = 0; pair < 3; pair++) {
+        queue.push(io(made, NvmOpcode.compare, first, pattern(512, turns)));
+        queue.push(io(made, NvmOpcode.write, second, pattern(512, turns + 1)));
+      }
+      queue.ring();
+      settle(turns);
+      if (turns % 2 === 0) await driver.deleteQueues(1);
+      else await driver.enable();
+      settle();
+      expect([controller.inFlight, drive.inFlight]).toEqual([0, 0]);
+      drive.bytes.set(pattern(512, turns + 1));
+      await driver.createQueues(1);
+      const again = { ...made, queue: driver.queues.get(1)! };
+      const pair = [
+        io(again, NvmOpcode.compare, first, pattern(512, turns + 1)),
+        io(again, NvmOpcode.write, second, pattern(512, turns + 2)),
+      ];
+      expect(await together(again, ...pair)).toEqual([0, 0]);
+    }
+  });
+
+  test('admin commands are never fused', async () => {
+    const { driver } = await started(way);
+    for (const flags of [first, second, reserved]) {
+      expect((await driver.submit(driver.admin, { opcode: 0x0a, cdw10: 7, flags })).status).toBe(invalidField);
+    }
+  });
+});
