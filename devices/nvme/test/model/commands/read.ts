@@ -19,12 +19,10 @@ class Read extends BlockCommand {
 
   override ended(completion: NvmeCompletion): void {
     const { model, disk, transfer, begun } = this;
-    const statuses = this.statuses(completion, 'read');
-    if (this.fua && disk !== null && flushMayFail(model, disk)) {
-      statuses.push(Status.writeFault);
-      if (completion.status === Status.writeFault) disk.flushMayFail = true;
-    }
-    this.expect(completion, ...statuses);
+    // What FUA asks for has failed, and nothing was read then.
+    const unflushed = completion.status === Status.writeFault && this.fua && this.mistakes.length === 0;
+    if (unflushed && flushMayFail(model, disk!)) disk!.flushMayFail = true;
+    else this.expect(completion, ...this.statuses(completion, 'read'));
     const good = completion.status === Status.success;
     model.health.read(transfer!.lengthBytes, good);
     if (good) disk!.checkRead(this.first, transfer!.load(), begun, model.now, `${this}`);
