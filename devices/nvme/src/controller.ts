@@ -147,7 +147,7 @@ export class Controller implements PciDevice {
     else if (!enabled && wasEnabled) this.#controllerReset();
     const { csts, cc } = this.registers;
     // Told by a change: a driver may switch off with SHN as it was (OVMF does), and asks for nothing by it.
-    if (cc.shn !== 0 && cc.shn !== ((was >>> 14) & 3) && csts.shst === ShutdownStatus.none) {
+    if ((cc.shn === 1 || cc.shn === 2) && cc.shn !== ((was >>> 14) & 3) && csts.shst === ShutdownStatus.none) {
       this.running = false;
       this.shutdown.begin();
     }

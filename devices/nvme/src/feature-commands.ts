@@ -33,7 +33,7 @@ export function setFeatures(controller: Controller, command: Command): boolean {
     const failure = feature!.set(command);
     if (failure !== Status.success) return command.fail(failure);
     // Warnings may be wanted now that were not, or thresholds be passed.
-    controller.health.warn();
+    if (id === FeatureId.asyncEvents || id === FeatureId.temperatureThreshold) controller.health.warn();
     if (id !== FeatureId.volatileWriteCache || !controller.features.writeThrough) return true;
     command.step = transferred;
   }

@@ -1,4 +1,5 @@
 import { Command } from '@sidecard/core';
+import { AdminOpcode } from '@sidecard/testing';
 import { describe, expect, test } from 'vitest';
 import { type Machine, pattern, started, ways } from './machine.ts';
 
@@ -158,6 +159,49 @@ describe.each(ways)('resets with commands in flight, %s memory', (way) => {
     await closed;
     expect(drive.closed).toBe(true);
     expect(server.clock.timers).toBe(0);
+  });
+
+  test.each(['CC.EN', 'NSSR', 'Function Level Reset', 'DEVICE_RESET'] as const)('%s at any moment', async (level) => {
+    const made = await started(way);
+    const { driver, drive, ram, client, handle, settle, controller } = made;
+    const { asyncEventRequest, deleteSubmissionQueue, identify } = AdminOpcode;
+    const reset = {
+      'CC.EN': () => {
+        driver.registers.cc.value = 0;
+      },
+      NSSR: () => {
+        driver.registers.nssr = 0x4e56_4d65;
+      },
+      'Function Level Reset': () => handle.functionLevelReset(),
+      DEVICE_RESET: () => client.reset(),
+    };
+    const prp1 = ram.allocate(0x4000);
+    for (let round = 0; round < 12; round++) {
+      handle.setBusMaster(true);
+      await driver.enable();
+      const queue = await driver.createQueues(1);
+      drive.stalled = true;
+      for (let index = 0; index < 10; index++) queue.push({ ...read, prp1 });
+      queue.ring();
+      // One that waits for events, one for the commands of the queue, and one that is on its way.
+      driver.admin.submit({ opcode: asyncEventRequest });
+      driver.admin.submit({ opcode: deleteSubmissionQueue, cdw10: 1 });
+      driver.admin.submit({ opcode: identify, cdw10: 1, prp1 });
+      settle(round * 3);
+      // Levels that answer when all has ended find a drive that goes on.
+      drive.stalled = level === 'CC.EN' || level === 'NSSR';
+      reset[level]();
+      drive.stalled = false;
+      settle(500);
+      expect(driver.registers.csts.rdy).toBe(0);
+      expect(controller.inFlight).toBe(0);
+      const before = ram.load(prp1, 0x4000);
+      settle(100);
+      expect(ram.load(prp1, 0x4000)).toEqual(before);
+      ram.store(queue.cqIova, new Uint8Array(64 * 16));
+    }
+    handle.setBusMaster(true);
+    await works(made);
   });
 
   test('over and over', async () => {
