@@ -5,6 +5,15 @@ import { type Failure, Field, mistake, Status, walkPending } from './status.ts';
 const wrongPrp1 = mistake(Status.invalidPrpOffset, Field.prp1);
 const wrongPrp2 = mistake(Status.invalidPrpOffset, Field.prp2);
 
+/** Words of the submission queue entry. */
+const prp1 = Field.prp1 / 4;
+const prp2 = Field.prp2 / 4;
+
+/** The guest address in two words. Rounded above 2**53, where no memory is: its low bits are looked up in the low word. */
+export function addressIn(words: Int32Array, at: number): number {
+  return (words[at]! >>> 0) + (words[at + 1]! >>> 0) * 0x1_0000_0000;
+}
+
 /**
  * Physical Region Pages (NVMe Base 2.0, 4.1.1): the first entry may begin inside a page, every other one fills its page;
  * the second is a page, or where more than two are needed the address of a list. The last entry of a page of the list points
@@ -14,26 +23,31 @@ const wrongPrp2 = mistake(Status.invalidPrpOffset, Field.prp2);
  */
 export class PrpWalk {
   #list: HostBuffer | null = null;
-  #listIova = 0;
+  /** A double from the start, so that stores into it allocate nothing. */
+  #listIova = 0.5;
   /** Bytes that still want a page; 0 is the end. */
   #remaining = 0;
 
   /**
    * Adds the pages of a transfer to `scatter`, which has begun; pending: there is a list to `walk`.
+   * @param words of the submission queue entry.
    * @returns a failure, or 0; Data Transfer Error (04h) where the guest named memory that isn't there.
    */
-  begin(scatter: ScatterList, prp1: number, prp2: number, lengthBytes: number, pageBytes: number): Failure {
-    if (prp1 % 4 !== 0) return wrongPrp1;
-    const inFirst = pageBytes - (prp1 % pageBytes);
-    if (lengthBytes <= inFirst) return scatter.add(prp1, lengthBytes) ? Status.success : Status.dataTransferError;
-    if (!scatter.add(prp1, inFirst)) return Status.dataTransferError;
+  begin(scatter: ScatterList, words: Int32Array, lengthBytes: number, pageBytes: number): Failure {
+    const first = words[prp1]!;
+    if ((first & 3) !== 0) return wrongPrp1;
+    const inFirst = pageBytes - (first & (pageBytes - 1));
+    if (lengthBytes <= inFirst)
+      return scatter.addAt(words, prp1, lengthBytes) ? Status.success : Status.dataTransferError;
+    if (!scatter.addAt(words, prp1, inFirst)) return Status.dataTransferError;
     const rest = lengthBytes - inFirst;
+    const second = words[prp2]!;
     if (rest <= pageBytes) {
-      if (prp2 % pageBytes !== 0) return wrongPrp2;
-      return scatter.add(prp2, rest) ? Status.success : Status.dataTransferError;
+      if ((second & (pageBytes - 1)) !== 0) return wrongPrp2;
+      return scatter.addAt(words, prp2, rest) ? Status.success : Status.dataTransferError;
     }
-    if (prp2 % 8 !== 0) return wrongPrp2;
-    this.#listIova = prp2;
+    if ((second & 7) !== 0) return wrongPrp2;
+    this.#listIova = addressIn(words, prp2);
     this.#remaining = rest;
     return walkPending;
   }
@@ -52,19 +66,15 @@ export class PrpWalk {
       if (result === 'fault') return Status.dataTransferError;
       const pages = chained ? entries - 1 : entries;
       for (let index = 0; index < pages; index++) {
-        const low = words[2 * index]!;
-        const iova = (low >>> 0) + (words[2 * index + 1]! >>> 0) * 0x1_0000_0000;
-        // Of the low word: a sum above 2**53 is rounded.
-        if ((low & (pageBytes - 1)) !== 0) return wrongPrp2;
+        if ((words[2 * index]! & (pageBytes - 1)) !== 0) return wrongPrp2;
         const lengthBytes = Math.min(this.#remaining, pageBytes);
-        if (!scatter.add(iova, lengthBytes)) return Status.dataTransferError;
+        if (!scatter.addAt(words, 2 * index, lengthBytes)) return Status.dataTransferError;
         this.#remaining -= lengthBytes;
       }
       if (chained) {
-        const next = (words[2 * pages]! >>> 0) + (words[2 * pages + 1]! >>> 0) * 0x1_0000_0000;
         // Aligned, so every page of the list brings entries and no chain is walked for ever.
-        if (next % pageBytes !== 0) return wrongPrp2;
-        this.#listIova = next;
+        if ((words[2 * pages]! & (pageBytes - 1)) !== 0) return wrongPrp2;
+        this.#listIova = addressIn(words, 2 * pages);
       }
     }
     return Status.success;

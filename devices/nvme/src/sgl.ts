@@ -1,5 +1,6 @@
 import { type DmaDirection, type DmaTask, type GuestMemory, HostBuffer, type ScatterList } from '@sidecard/core';
 import { sglDescriptors, sglPieces } from './limits.ts';
+import { addressIn } from './prp.ts';
 import { type Failure, Field, mistake, Status, type StatusCode, walkPending } from './status.ts';
 
 /** SGL Support (NVMe Base 2.0, figure 275): no alignment asked for; bit buckets; SGLs longer than the data. No keys, no offsets, no metadata. */
@@ -115,7 +116,7 @@ export class SglWalk {
     if (isBeyond(words, at, lengthBytes)) return this.#wrong(Status.invalidSglLength, At.length);
     if (++this.#pieces > sglPieces) return this.#wrong(Status.invalidSglCount, At.address);
     const wanted = Math.min(lengthBytes, this.#remaining);
-    if (!scatter.add(address(words, at), wanted)) return Status.dataTransferError;
+    if (!scatter.addAt(words, at, wanted)) return Status.dataTransferError;
     this.#remaining -= wanted;
     return Status.success;
   }
@@ -137,7 +138,7 @@ export class SglWalk {
     }
     if ((words[at]! & 7) !== 0) return this.#wrong(Status.invalidSglSegment, At.address);
     if (isBeyond(words, at, lengthBytes)) return this.#wrong(Status.invalidSglLength, At.length);
-    this.#iova = address(words, at);
+    this.#iova = addressIn(words, at);
     this.#leftBytes = lengthBytes;
     this.#isLast = isLast;
     return Status.success;
@@ -147,11 +148,6 @@ export class SglWalk {
   #wrong(status: StatusCode, byte: number): Failure {
     return mistake(status, this.#inCommand ? Field.sgl1 + byte : Field.sgl1);
   }
-}
-
-/** Rounded above 2**53, where no memory is. */
-function address(words: Int32Array, at: number): number {
-  return (words[at]! >>> 0) + (words[at + 1]! >>> 0) * 0x1_0000_0000;
 }
 
 /** True when it ends behind the last address that there can be. */

@@ -14,7 +14,7 @@ export function beginData(
   command.data.begin(direction);
   command.holdsData = true;
   if (command.usesSgl) return command.sgl.begin(command.data, command.words, direction, lengthBytes);
-  return command.prp.begin(command.data, command.prp1, command.prp2, lengthBytes, controller.pageBytes);
+  return command.prp.begin(command.data, command.words, lengthBytes, controller.pageBytes);
 }
 
 /** Goes on finding it, until it answers something else than pending. */

@@ -75,6 +75,15 @@ export class ClientScatterList implements ScatterList {
     return true;
   }
 
+  addAt(words: Int32Array, at: number, lengthBytes: number): boolean {
+    const iova = (words[at]! >>> 0) + (words[at + 1]! >>> 0) * 0x1_0000_0000;
+    const place = this.#direction === 'toGuest' ? this.#parts.writes : this.#parts.reads;
+    // Almost always in the mapping where the last one was.
+    if (!(iova >= place.start && iova + lengthBytes <= place.end)) return this.add(iova, lengthBytes);
+    const offset = (place.base + (iova - place.start)) | 0;
+    return this.#pin(place.row) && this.segments.add(place.window, place.handle, offset, lengthBytes);
+  }
+
   addBuffer(lengthBytes: number): boolean {
     return this.#stage(lengthBytes, -1);
   }

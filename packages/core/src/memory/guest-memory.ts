@@ -62,6 +62,8 @@ export interface ScatterList {
    * than maxSegments), or the memory for data on its way in messages is used up. What was added stays pinned (an unmap waits for it) until `release`.
    */
   add(iova: number, lengthBytes: number): boolean;
+  /** The same, with the address in two words, the low one first, as descriptors have it: a large number that is handed on is an object. */
+  addAt(words: Int32Array, at: number, lengthBytes: number): boolean;
   /** Adds memory of this process, for this list alone; zeroes at first. False as for `add`. */
   addBuffer(lengthBytes: number): boolean;
   /** Adds room for bytes that nobody wants (an SGL bit bucket): lists share it, so it takes next to no memory and is for `toGuest` only. */

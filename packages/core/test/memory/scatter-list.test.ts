@@ -57,6 +57,31 @@ describe.each(natives)('lists of mapped memory, %s', (_name, native) => {
     list.release();
   });
 
+  test('take addresses in two words, as descriptors have them', () => {
+    const high = 0x12_3456_7000;
+    guest.map(high, 4 * PAGE, 40 * PAGE);
+    guest.map(high + 4 * PAGE, 4 * PAGE, 50 * PAGE);
+    guest.ram.bytes.set(pattern(64 * PAGE).bytes);
+    const words = Int32Array.of(0, 0x5678_9000 | 0, 0x1234, 0, 0, 0x3456_7000 | 0, 0x12);
+    list.begin('toDevice');
+    expect(list.addAt(words, 5, 100)).toBe(true);
+    expect(list.addAt(words, 3, 50)).toBe(true);
+    // Into the next region; and then again, where the last one was.
+    expect(list.addAt(words, 5, 5 * PAGE)).toBe(true);
+    expect(list.addAt(words, 5, 7)).toBe(true);
+    expect(list.addAt(words, 1, 1)).toBe(false);
+    const { bytes } = guest.ram;
+    expect(contents(list.segments)).toEqual([
+      ...bytes.subarray(40 * PAGE, 40 * PAGE + 100),
+      ...bytes.subarray(16 * PAGE, 16 * PAGE + 50),
+      ...bytes.subarray(40 * PAGE, 44 * PAGE),
+      ...bytes.subarray(50 * PAGE, 51 * PAGE),
+      ...bytes.subarray(40 * PAGE, 40 * PAGE + 7),
+    ]);
+    list.release();
+    expect(guest.memory.unmapAll()).toBe('done');
+  });
+
   test('the handle of a segment names the mapping that its bytes are in', () => {
     list.begin('toGuest');
     list.add(PAGE, 8);
