@@ -9,11 +9,6 @@ const wrongPrp2 = mistake(Status.invalidPrpOffset, Field.prp2);
 const prp1 = Field.prp1 / 4;
 const prp2 = Field.prp2 / 4;
 
-/** The guest address in two words. Rounded above 2**53, where no memory is: its low bits are looked up in the low word. */
-export function addressIn(words: Int32Array, at: number): number {
-  return (words[at]! >>> 0) + (words[at + 1]! >>> 0) * 0x1_0000_0000;
-}
-
 /**
  * Physical Region Pages (NVMe Base 2.0, 4.1.1): the first entry may begin inside a page, every other one fills its page;
  * the second is a page, or where more than two are needed the address of a list. The last entry of a page of the list points
@@ -23,8 +18,8 @@ export function addressIn(words: Int32Array, at: number): number {
  */
 export class PrpWalk {
   #list: HostBuffer | null = null;
-  /** A double from the start, so that stores into it allocate nothing. */
-  #listIova = 0.5;
+  /** Where it goes on, in two words. */
+  readonly #next = new Int32Array(2);
   /** Bytes that still want a page; 0 is the end. */
   #remaining = 0;
 
@@ -47,7 +42,7 @@ export class PrpWalk {
       return scatter.addAt(words, prp2, rest) ? Status.success : Status.dataTransferError;
     }
     if ((second & 7) !== 0) return wrongPrp2;
-    this.#listIova = addressIn(words, prp2);
+    this.#goOn(words, prp2);
     this.#remaining = rest;
     return walkPending;
   }
@@ -58,10 +53,10 @@ export class PrpWalk {
     const words = this.#list.words;
     while (this.#remaining > 0) {
       const wanted = Math.ceil(this.#remaining / pageBytes);
-      const fitting = (pageBytes - (this.#listIova % pageBytes)) / 8;
+      const fitting = (pageBytes - (this.#next[0]! & (pageBytes - 1))) / 8;
       const chained = wanted > fitting;
       const entries = chained ? fitting : wanted;
-      const result = memory.load(task, this.#listIova, this.#list, 0, entries * 8);
+      const result = memory.loadAt(task, this.#next, 0, this.#list, 0, entries * 8);
       if (result === 'pending') return walkPending;
       if (result === 'fault') return Status.dataTransferError;
       const pages = chained ? entries - 1 : entries;
@@ -74,9 +69,14 @@ export class PrpWalk {
       if (chained) {
         // Aligned, so every page of the list brings entries and no chain is walked for ever.
         if ((words[2 * pages]! & (pageBytes - 1)) !== 0) return wrongPrp2;
-        this.#listIova = addressIn(words, 2 * pages);
+        this.#goOn(words, 2 * pages);
       }
     }
     return Status.success;
+  }
+
+  #goOn(words: Int32Array, at: number): void {
+    this.#next[0] = words[at]!;
+    this.#next[1] = words[at + 1]!;
   }
 }

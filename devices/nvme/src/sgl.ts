@@ -1,6 +1,5 @@
 import { type DmaDirection, type DmaTask, type GuestMemory, HostBuffer, type ScatterList } from '@sidecard/core';
 import { sglDescriptors, sglPieces } from './limits.ts';
-import { addressIn } from './prp.ts';
 import { type Failure, Field, mistake, Status, type StatusCode, walkPending } from './status.ts';
 
 /** SGL Support (NVMe Base 2.0, figure 275): no alignment asked for; bit buckets; SGLs longer than the data. No keys, no offsets, no metadata. */
@@ -30,8 +29,8 @@ export class SglWalk {
   #toGuest = false;
   /** Bytes that still want a place; 0 is the end. */
   #remaining = 0;
-  /** What is left of the segment. A double from the start, so that stores into it allocate nothing. */
-  #iova = 0.5;
+  /** Where the segment goes on, in two words, and how much there is of it. */
+  readonly #next = new Int32Array(2);
   #leftBytes = 0;
   /** The segment was named by a Last Segment descriptor. */
   #isLast = false;
@@ -72,13 +71,15 @@ export class SglWalk {
       const bytes = this.#fetchBytes;
       const count = bytes / descriptorBytes;
       if (this.#descriptors + count > sglDescriptors) return this.#wrong(Status.invalidSglCount, At.address);
-      const result = memory.load(task, this.#iova, this.#copy, 0, bytes);
+      const result = memory.loadAt(task, this.#next, 0, this.#copy, 0, bytes);
       if (result === 'pending') return walkPending;
       if (result === 'fault') return Status.dataTransferError;
       this.#fetchBytes = 0;
       this.#descriptors += count;
-      this.#iova += bytes;
       this.#leftBytes -= bytes;
+      const low = (this.#next[0]! >>> 0) + bytes;
+      this.#next[0] = low;
+      if (low >= 0x1_0000_0000) this.#next[1]!++;
       const failure = this.#takeAll(scatter, this.#copy.words, count);
       if (failure !== Status.success) return failure;
     }
@@ -138,7 +139,8 @@ export class SglWalk {
     }
     if ((words[at]! & 7) !== 0) return this.#wrong(Status.invalidSglSegment, At.address);
     if (isBeyond(words, at, lengthBytes)) return this.#wrong(Status.invalidSglLength, At.length);
-    this.#iova = addressIn(words, at);
+    this.#next[0] = words[at]!;
+    this.#next[1] = words[at + 1]!;
     this.#leftBytes = lengthBytes;
     this.#isLast = isLast;
     return Status.success;

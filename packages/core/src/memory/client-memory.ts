@@ -142,6 +142,24 @@ export class ClientMemory implements GuestMemory, PollSource {
     return this.#transfer(task, iova, target, targetOffset, lengthBytes, false, false);
   }
 
+  loadAt(
+    task: DmaTask,
+    words: Int32Array,
+    at: number,
+    target: HostBuffer,
+    targetOffset: number,
+    lengthBytes: number,
+  ): DmaResult {
+    const iova = (words[at]! >>> 0) + (words[at + 1]! >>> 0) * 0x1_0000_0000;
+    const place = this.#loads;
+    // Almost always in the mapping where the last one was.
+    if (iova >= place.start && iova + lengthBytes <= place.end && task.dmaEnded === null) {
+      copyBytes(place.window, (place.base + (iova - place.start)) | 0, target, targetOffset, lengthBytes);
+      return this.#space.faulted(place.row) ? 'fault' : 'done';
+    }
+    return this.load(task, iova, target, targetOffset, lengthBytes);
+  }
+
   store(task: DmaTask, iova: number, source: HostBuffer, sourceOffset: number, lengthBytes: number): DmaResult {
     const place = this.#stores;
     if (!(iova >= place.start && iova + lengthBytes <= place.end)) {

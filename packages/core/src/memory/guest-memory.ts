@@ -25,6 +25,15 @@ export abstract class DmaTask {
 export interface GuestMemory {
   /** Copies `lengthBytes` at guest address `iova` into `target` at `targetOffset`. */
   load(task: DmaTask, iova: number, target: HostBuffer, targetOffset: number, lengthBytes: number): DmaResult;
+  /** The same, with the address in two words, the low one first, as descriptors have it: a large number that is handed on is an object. */
+  loadAt(
+    task: DmaTask,
+    words: Int32Array,
+    at: number,
+    target: HostBuffer,
+    targetOffset: number,
+    lengthBytes: number,
+  ): DmaResult;
   /** Copies `lengthBytes` of `source` at `sourceOffset` to guest address `iova`. */
   store(task: DmaTask, iova: number, source: HostBuffer, sourceOffset: number, lengthBytes: number): DmaResult;
   /**
@@ -62,7 +71,7 @@ export interface ScatterList {
    * than maxSegments), or the memory for data on its way in messages is used up. What was added stays pinned (an unmap waits for it) until `release`.
    */
   add(iova: number, lengthBytes: number): boolean;
-  /** The same, with the address in two words, the low one first, as descriptors have it: a large number that is handed on is an object. */
+  /** The same, as `loadAt` has the address. */
   addAt(words: Int32Array, at: number, lengthBytes: number): boolean;
   /** Adds memory of this process, for this list alone; zeroes at first. False as for `add`. */
   addBuffer(lengthBytes: number): boolean;
