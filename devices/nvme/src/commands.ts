@@ -88,6 +88,8 @@ export const Cns = {
   ioController: 0x06,
   ioActiveNamespaces: 0x07,
   independentNamespace: 0x08,
+  formatNamespace: 0x09,
+  ioFormatNamespace: 0x0a,
   allocatedNamespaces: 0x10,
   allocatedNamespace: 0x11,
   namespaceControllers: 0x12,

@@ -31,10 +31,7 @@ export function fillNamespace(namespace: Namespace, page: HostBuffer): void {
   record.flbas = namespace.formats.indexOf(namespace.lbaBytes);
   describeFormats(namespace.formats, page);
   record.dlfeat = geometry.discardReadsZeroes ? deallocatedReadsZeroes | writeZeroesDeallocates : 0;
-  const preferred = Math.max(4096, namespace.lbaBytes) / namespace.lbaBytes - 1;
-  record.npwg = preferred;
-  record.npwa = preferred;
-  record.nows = preferred;
+  fillPreferred(namespace.lbaBytes, page);
   const discarded = Math.max(1, Math.floor(geometry.discardGranularityBytes / namespace.lbaBytes)) - 1;
   record.npdg = Math.min(discarded, 0xffff);
   record.npda = record.npdg;
@@ -54,6 +51,22 @@ export function fillCommon(page: HostBuffer): void {
   record.fpi = formatProgress;
   record.nlbaf = lbaFormats.length - 1;
   describeFormats(lbaFormats, page);
+}
+
+/** What a namespace of that LBA format can be (CNS 09h): nothing that is one namespace's own. */
+export function fillFormat(lbaBytes: LbaBytes, page: HostBuffer): void {
+  fillCommon(page);
+  IdentifyNamespace.over(page).flbas = lbaFormats.indexOf(lbaBytes);
+  fillPreferred(lbaBytes, page);
+}
+
+/** Writes of whole 4 KiB, as the file systems below have them. */
+function fillPreferred(lbaBytes: LbaBytes, page: HostBuffer): void {
+  const record = IdentifyNamespace.over(page);
+  const preferred = Math.max(4096, lbaBytes) / lbaBytes - 1;
+  record.npwg = preferred;
+  record.npwa = preferred;
+  record.nows = preferred;
 }
 
 function describeFormats(formats: readonly LbaBytes[], page: HostBuffer): void {

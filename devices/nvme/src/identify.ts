@@ -3,7 +3,8 @@ import type { Command } from './command.ts';
 import { allNamespaces, Cns, nvmCommandSet } from './commands.ts';
 import type { Controller } from './controller.ts';
 import { fillController } from './identify-controller.ts';
-import { describeNamespace, fillCommon, fillIndependent, fillNamespace } from './identify-namespace.ts';
+import { describeNamespace, fillCommon, fillFormat, fillIndependent, fillNamespace } from './identify-namespace.ts';
+import { lbaFormats } from './lba-formats.ts';
 import { controllerId } from './limits.ts';
 import type { Namespace } from './namespace.ts';
 import { type Failure, Field, mistake, Status } from './status.ts';
@@ -15,6 +16,7 @@ const thisController = 0xffff;
 const noStructure = mistake(Status.invalidField, Field.cdw10);
 const noController = mistake(Status.invalidField, Field.cdw10 + 2);
 const noCommandSet = mistake(Status.invalidField, Field.cdw11 + 3);
+const noFormat = mistake(Status.invalidField, Field.cdw11);
 const wrongNamespace = mistake(Status.invalidNamespace, Field.nsid);
 
 /** Identify (NVMe Base 2.0, 5.17). */
@@ -30,6 +32,7 @@ export function identify(controller: Controller, command: Command): boolean {
 /** Structures that ask for a command set (CSI). */
 const ofCommandSet: readonly number[] = [
   Cns.ioNamespace,
+  Cns.ioFormatNamespace,
   Cns.ioController,
   Cns.ioActiveNamespaces,
   Cns.ioAllocatedNamespaces,
@@ -72,6 +75,14 @@ function fill(controller: Controller, command: Command, page: HostBuffer): Failu
       return nsid === allNamespaces ? Status.success : checkValid(controller, nsid);
     case Cns.ioAllocatedNamespace:
       return checkValid(controller, nsid);
+    case Cns.formatNamespace:
+    case Cns.ioFormatNamespace: {
+      const lbaBytes = lbaFormats[cdw11 & 0xffff];
+      if (lbaBytes === undefined) return noFormat;
+      // As CNS 05h, that of the command set is all zeroes.
+      if (cns === Cns.formatNamespace) fillFormat(lbaBytes, page);
+      return Status.success;
+    }
     case Cns.independentNamespace:
       if (active !== null) fillIndependent(active, page);
       return checkValid(controller, nsid);

@@ -172,7 +172,7 @@ describe.each(ways)('Identify, %s memory', (way) => {
 
   test('of another command set (CSI), where one is asked for', async () => {
     const { driver } = await started(way);
-    for (const cdw10 of [0x05, 0x06, 0x07, 0x1a, 0x1b]) {
+    for (const cdw10 of [0x05, 0x06, 0x07, 0x0a, 0x1a, 0x1b]) {
       const zoned = { opcode: AdminOpcode.identify, cdw10, nsid: 1, cdw11: 2 << 24 };
       expect(await mistakeOf(driver, driver.admin, zoned)).toEqual([Status.invalidField, Field.cdw11 + 3, 0]);
     }
@@ -181,11 +181,31 @@ describe.each(ways)('Identify, %s memory', (way) => {
 
   test('structures that there are not', async () => {
     const { driver } = await started(way);
-    const there = [0, 1, 2, 3, 5, 6, 7, 8, 0x10, 0x11, 0x12, 0x13, 0x1a, 0x1b, 0x1c];
+    const there = [0, 1, 2, 3, 5, 6, 7, 8, 9, 0x0a, 0x10, 0x11, 0x12, 0x13, 0x1a, 0x1b, 0x1c];
     for (let cdw10 = 0; cdw10 < 256; cdw10++) {
       if (there.includes(cdw10)) continue;
       const wrong = await mistakeOf(driver, driver.admin, { opcode: AdminOpcode.identify, cdw10, nsid: 1 });
       expect(wrong).toEqual([Status.invalidField, Field.cdw10, 0]);
+    }
+  });
+
+  test('CNS 09h and CNS 0Ah: what a namespace of an LBA format would be, by its index', async () => {
+    const { driver } = await started(way);
+    const any = await driver.identify(0, 0xffff_ffff);
+    for (const [index, preferredBlocks] of [8, 1].entries()) {
+      const page = await driver.identify(9, 0, { cdw11: index });
+      const view = new DataView(page.buffer, page.byteOffset, 4096);
+      expect(page[26]).toBe(index); // FLBAS
+      expect(view.getUint16(64, true)).toBe(preferredBlocks - 1); // NPWG
+      // The list of formats is the same, and nothing is of one namespace: no size, no identity.
+      expect(page.subarray(128, 384)).toEqual(any.subarray(128, 384));
+      expect(page.subarray(0, 24).every((byte) => byte === 0)).toBe(true);
+      expect(page.subarray(104, 128).every((byte) => byte === 0)).toBe(true);
+      expect((await driver.identify(0x0a, 0, { cdw11: index })).every((byte) => byte === 0)).toBe(true);
+    }
+    for (const cdw10 of [9, 0x0a]) {
+      const wrong = await mistakeOf(driver, driver.admin, { opcode: AdminOpcode.identify, cdw10, cdw11: 2 });
+      expect(wrong).toEqual([Status.invalidField, Field.cdw11, 0]);
     }
   });
 
