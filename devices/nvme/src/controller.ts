@@ -286,8 +286,7 @@ export class Controller implements PciDevice {
       });
     }
     await this.jobs.stop();
-    // Each is drained and flushed, whatever becomes of the others.
-    const closed = await Promise.allSettled(this.namespaces.list.map(({ backend }) => backend.close()));
+    const closed = await this.namespaces.close();
     this.#pool?.close();
     for (const result of closed) if (result.status === 'rejected') throw result.reason;
   }

@@ -2,6 +2,7 @@ import { Command } from '@sidecard/core';
 import { AdminOpcode } from '@sidecard/testing';
 import { describe, expect, test } from 'vitest';
 import { type Machine, pattern, started, ways } from './machine.ts';
+import { TestDrive } from './test-drive.ts';
 
 const read = { opcode: 2, nsid: 1 };
 
@@ -129,6 +130,30 @@ describe.each(ways)('resets with commands in flight, %s memory', (way) => {
     for (let turn = 0; turn < 200; turn++) server.server.turn();
     expect(controller.inFlight).toBe(0);
     expect(log.lines.filter(({ level }) => level === 'error')).toEqual([]);
+  });
+
+  test('the daemon ends: a drive that is closed is not looked at while another still flushes', async () => {
+    const [quick, slow] = [new TestDrive(1 << 20), new TestDrive(1 << 20, { seed: 2 })];
+    const { server, settle } = await started(way, { drives: [quick, slow] });
+    const looked: string[] = [];
+    for (const what of ['poll', 'arm', 'disarm'] as const) {
+      Object.assign(quick, { [what]: () => quick.closed && looked.push(what) > 0 });
+    }
+    let flushed = () => {};
+    slow.close = () =>
+      new Promise((resolve) => {
+        flushed = resolve;
+      });
+    const closed = server.close();
+    for (let turns = 0; turns < 100 && !quick.closed; turns++) {
+      settle(10);
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    expect(quick.closed).toBe(true);
+    settle(10);
+    flushed();
+    await closed;
+    expect(looked).toEqual([]);
   });
 
   test('the daemon ends: what is in flight ends first, then the drives close', async () => {
