@@ -167,6 +167,34 @@ describe.skipIf(noGuests).each([
     expect(await guest.check(`nvme id-iocs ${controller}`)).toMatch(/Combination\[0\]:1$/);
   });
 
+  test('copy', async () => {
+    const written = await writeRandom(guest, disk, 32, 1);
+    // Two ranges, turned round.
+    const ranges = `--slbs=${32 * 2048 + 1024},${32 * 2048} --blocks=1023,1023`;
+    await guest.check(`nvme copy ${disk} --sdlba=${40 * 2048} ${ranges}`);
+    const half = (skip: number): string => `dd if=${disk} bs=512K skip=${skip} count=1 iflag=direct status=none`;
+    expect(await guest.check(`{ ${half(81)}; ${half(80)}; } | sha256sum | cut -d ' ' -f 1`)).toBe(written);
+  });
+
+  test('verify reads what is there, and write-uncor what is not any more, until it is written again', async () => {
+    const blocks = `--start-block=${48 * 2048} --block-count=7`;
+    await writeRandom(guest, disk, 48, 1);
+    await guest.check(`nvme verify ${disk} ${blocks}`);
+    await guest.check(`nvme write-uncor ${disk} ${blocks}`);
+    expect(await failure(`verify ${disk} ${blocks}`)).toBe('Unrecovered Read Error');
+    expect(await failure(`read ${disk} ${blocks} --data-size=4096 --data=/dev/null`)).toBe('Unrecovered Read Error');
+    // The block layer sees it, too: a medium error is EIO.
+    const { status, stdout } = await guest.run(
+      `dd if=${disk} of=/dev/null skip=${48 * 2048} count=8 iflag=direct 2>&1`,
+    );
+    expect([status, stdout]).toEqual([1, expect.stringContaining('error')]);
+    const around = `dd if=${disk} of=/dev/null skip=${48 * 2048 + 8} count=8 iflag=direct status=none`;
+    await guest.check(around);
+    const written = await writeRandom(guest, disk, 48, 1);
+    expect(await readDigest(guest, disk, 48, 1)).toBe(written);
+    await guest.check(`nvme verify ${disk} ${blocks}`);
+  });
+
   test('flush', async () => {
     await guest.check(`nvme flush ${disk}`);
   });
@@ -228,7 +256,13 @@ describe.skipIf(noGuests).each([
   });
 
   test('the guest has no complaint', async () => {
-    const expected = [/resetting controller$/, /controller is down; will reset: CSTS=0x10,/];
+    const expected = [
+      /resetting controller$/,
+      /controller is down; will reset: CSTS=0x10,/,
+      // What write-uncor did.
+      /nvme0n1: I\/O Cmd\(0x2\) @ LBA 98304, .* Unrecovered Read Error/,
+      /critical medium error, dev nvme0n1, sector 98304 op 0x0:\(READ\)/,
+    ];
     expect(await complaints(guest, expected)).toEqual([]);
   });
 });
