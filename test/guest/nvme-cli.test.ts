@@ -260,7 +260,7 @@ describe.skipIf(noGuests).each([
       /resetting controller$/,
       /controller is down; will reset: CSTS=0x10,/,
       // What write-uncor did.
-      /nvme0n1: I\/O Cmd\(0x2\) @ LBA 98304, .* Unrecovered Read Error/,
+      /nvme0n1: I\/O Cmd\(0x2\) @ LBA 98304, .*\(sct 0x2 \/ sc 0x81\)/,
       /critical medium error, dev nvme0n1, sector 98304 op 0x0:\(READ\)/,
     ];
     expect(await complaints(guest, expected)).toEqual([]);
