@@ -1,7 +1,7 @@
 /** A BIOS boots from the device, and Linux takes it over: issue 9, "What it must show", item 1. */
 import { provision, writeBootDisk } from '@sidecard/guest';
 import { describe, expect, test } from 'vitest';
-import { NvmeDisk } from './nvme-disk.ts';
+import { complaints, NvmeDisk } from './nvme-disk.ts';
 import { noGuests } from './requirements.ts';
 
 describe.skipIf(noGuests).each([
@@ -15,8 +15,10 @@ describe.skipIf(noGuests).each([
       const guest = await nvme.boot({ sharedMemory, boot: 'disk' });
       expect(guest.log).toContain('sidecard: GRUB runs from the disk');
       expect(await guest.check('findmnt -no SOURCE /')).toBe('/dev/nvme0n1p1');
+      expect(await complaints(guest)).toEqual([]);
       await guest.reset();
       expect(await guest.check('findmnt -no SOURCE /')).toBe('/dev/nvme0n1p1');
+      expect(await complaints(guest)).toEqual([]);
       await guest.stop();
     } finally {
       await nvme.stop();

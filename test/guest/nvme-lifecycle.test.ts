@@ -1,7 +1,7 @@
 /** Guests come and go, and one daemon serves them all: issue 9, "What it must show", item 1. */
 import type { Guest } from '@sidecard/guest';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { disk, NvmeDisk, readDigest, until, writeRandom } from './nvme-disk.ts';
+import { complaints, disk, NvmeDisk, readDigest, until, writeRandom } from './nvme-disk.ts';
 import { noGuests } from './requirements.ts';
 
 describe.skipIf(noGuests).each([
@@ -43,6 +43,7 @@ describe.skipIf(noGuests).each([
     await guest.ready();
     await until(guest, `[ -b ${disk} ]`);
     expect(await readDigest(guest, disk, 0, 16)).toBe(written);
+    expect(await complaints(guest)).toEqual([]);
   });
 
   test('a second disk is plugged in while the guest runs', async () => {
@@ -67,5 +68,9 @@ describe.skipIf(noGuests).each([
     expect(await readDigest(guest, disk, 0, 16)).toBe(written);
     const more = await writeRandom(guest, disk, 32, 4);
     expect(await readDigest(guest, disk, 32, 4)).toBe(more);
+  });
+
+  test('the guest has no complaint', async () => {
+    expect(await complaints(guest)).toEqual([]);
   });
 });
