@@ -14,19 +14,21 @@ export function copySegments(
   toSkip: number,
   lengthBytes: number,
 ): number {
-  const faults = native.faultCount[0]!;
-  let [i, inFrom, j, inTo] = [0, fromSkip, 0, toSkip];
+  let i = 0;
+  let j = 0;
+  let inFrom = fromSkip;
+  let inTo = toSkip;
   for (let left = lengthBytes; left > 0; ) {
     while (inFrom >= from.length[i]!) inFrom -= from.length[i++]!;
     while (inTo >= to.length[j]!) inTo -= to.length[j++]!;
     const count = Math.min(left, from.length[i]! - inFrom, to.length[j]! - inTo);
-    const [target, source] = [to.offset[j]! + inTo, from.offset[i]! + inFrom];
-    if (native.copy(to.handle[j]!, target, from.handle[i]!, source, count) < 0) return EFAULT;
+    const result = native.copy(to.handle[j]!, to.offset[j]! + inTo, from.handle[i]!, from.offset[i]! + inFrom, count);
+    if (result < 0) return EFAULT;
     inFrom += count;
     inTo += count;
     left -= count;
   }
-  return native.faultCount[0]! === faults || !(faulted(native, from) || faulted(native, to)) ? 0 : EFAULT;
+  return native.faultCount[0]! > 0 && (faulted(native, from) || faulted(native, to)) ? EFAULT : 0;
 }
 
 function faulted(native: Native, segments: Segments): boolean {

@@ -1,6 +1,7 @@
 import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { HostBuffer, Segments } from '@sidecard/core';
 import { loadNative, type Native } from '@sidecard/native';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -11,6 +12,7 @@ import { DeviceMemory, ended, run, start, testHost } from './drive-under-test.ts
 
 const native: Native = loadNative();
 const SIZE = 1024 * 1024;
+const EFAULT = 14;
 let folder: string;
 let memory: DeviceMemory;
 let drive: BlockBackend;
@@ -189,6 +191,25 @@ test('a read-only drive reads', async () => {
   expect(await run(drive, 'discard', 0, 4096)).toBe(30);
   expect(await run(drive, 'flush')).toBe(0);
 });
+
+test.each(['', ',on-stall=error'])(
+  'memory whose file was cut is EFAULT, and no zeroes on the disk%s',
+  async (options) => {
+    writeFileSync(`${folder}/disk.img`, new Uint8Array(SIZE).fill(3));
+    drive = openDrive(parseDrive(`${folder}/disk.img${options}`), testHost(native));
+    const fd = native.memfd('guest memory', 8192);
+    const buffer = native.map(fd, 0, 8192, true) as ArrayBuffer;
+    const guest = new Segments(1);
+    guest.add(new HostBuffer(buffer), native.mapping(buffer), 0, 8192);
+    native.truncate(fd, 0);
+    expect(await run(drive, 'write', 0, guest)).toBe(EFAULT);
+    expect(await run(drive, 'read', 0, guest)).toBe(EFAULT);
+    expect(await run(drive, 'read', 0, memory.segments(0, 8192))).toBe(0);
+    expect(memory.memory.bytes.subarray(0, 8192).every((byte) => byte === 3)).toBe(true);
+    native.unmap(buffer);
+    native.close(fd);
+  },
+);
 
 test('a file cut behind the drive reads as zeroes where it was', async () => {
   writeFileSync(`${folder}/disk.img`, new Uint8Array(SIZE).fill(3));
