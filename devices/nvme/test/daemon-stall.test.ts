@@ -1,0 +1,78 @@
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, afterEach, describe, expect, test } from 'vitest';
+import { Attached } from './attached.ts';
+import { NvmeDaemon } from './daemon.ts';
+import { pattern } from './machine.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'nvme-frozen-'));
+const image = `${folder}/fs.img`;
+const mounted = `${folder}/mounted`;
+const tool = (name: string, ...args: string[]) => execFileSync(name, args, { stdio: 'ignore' });
+
+/** A file system that can be frozen: its writers then wait, as on a disk that hangs. It wants privileges. */
+function mount(): boolean {
+  try {
+    writeFileSync(image, '');
+    truncateSync(image, 32 * 1024 * 1024);
+    tool('mkfs.ext4', '-q', image);
+    tool('mkdir', mounted);
+    tool('mount', '-o', 'loop', image, mounted);
+    return true;
+  } catch {
+    rmSync(folder, { recursive: true });
+    return false;
+  }
+}
+
+describe.skipIf(!mount())('a daemon whose disk hangs', () => {
+  const cleanUp: (() => unknown)[] = [];
+  let frozen = false;
+
+  const freeze = () => {
+    tool('fsfreeze', '--freeze', mounted);
+    frozen = true;
+  };
+  const thaw = () => {
+    if (frozen) tool('fsfreeze', '--unfreeze', mounted);
+    frozen = false;
+  };
+  afterEach(async () => {
+    thaw();
+    for (const step of cleanUp.splice(0).reverse()) await step();
+  });
+  afterAll(() => {
+    tool('umount', '--lazy', mounted);
+    rmSync(folder, { recursive: true });
+  });
+
+  test('on-stall=error: the guest is told in time, although everybody sleeps, and goes on', async () => {
+    const daemon = await NvmeDaemon.start(`${mounted}/disk.img,size=4M,on-stall=error,after=2s`);
+    cleanUp.push(() => daemon.remove());
+    const guest = await Attached.to(daemon, { memory: 'mapped', doorbells: 'trapped', interrupts: 'msix' });
+    cleanUp.push(() => daemon.stop());
+    cleanUp.push(() => guest.close());
+    const { driver, queues } = guest;
+    const options = { blockBytes: 512 };
+    await driver.write(queues[1]!, 1, 0, pattern(4096, 1), options);
+    await driver.flush(queues[1]!, 1);
+    freeze();
+    await expect(driver.write(queues[1]!, 1, 0, pattern(4096, 2), options)).rejects.toThrow('0h/82h');
+    // Registers answer, and a reset of the controller is as quick as ever.
+    await guest.start();
+    await expect(driver.write(guest.queues[1]!, 1, 0, pattern(4096, 3), options)).rejects.toThrow('0h/82h');
+    thaw();
+    const data = pattern(4096, 4);
+    await driver.write(guest.queues[1]!, 1, 0, data, options);
+    expect(await driver.read(guest.queues[1]!, 1, 0, 4096, options)).toEqual(data);
+    guest.close();
+    expect(await daemon.stop()).toBe(0);
+    const said = daemon.log.split('\n').filter((line) => line.includes('/disk.img"'));
+    expect(said.map((line) => JSON.parse(line).msg)).toEqual([
+      'has not answered for 2 s: requests fail, and it gets nothing new before all that it has has ended',
+      'answers again',
+    ]);
+  }, 60_000);
+});
