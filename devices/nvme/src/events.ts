@@ -31,6 +31,8 @@ const eventColumns = {
 export class AsyncEvents {
   readonly #controller: Controller;
   readonly #rows;
+  /** How many events there have been, to tell whether any has come since; a successor reads logs again from the start. */
+  raised = 0;
   /** The outstanding ones: commands of that opcode at step 1. */
   readonly #requests: Command[] = [];
 
@@ -63,6 +65,7 @@ export class AsyncEvents {
 
   #raise(type: EventType, information: number): void {
     this.#rows.pending[type] = this.#rows.pending[type]! | (1 << information);
+    this.raised = (this.raised + 1) | 0;
     this.#controller.wake();
   }
 
@@ -117,13 +120,14 @@ export class AsyncEvents {
 
   /**
    * A log page has been read without Retain Asynchronous Event, which clears its events: one that was told lets the next of its type come, and one
-   * that no request has come for is not told any more.
+   * that no request has come for is not told any more (of notices, that is for who has the log: `forgetNotice`).
+   * @param raised what `raised` was when the page was made: what came since has not been read.
    */
-  read(page: number): void {
+  read(page: number, raised: number): void {
     const { pending, masked } = this.#rows;
     for (const type of [EventType.error, EventType.health, EventType.notice]) {
       if (pageOf[type] !== page) continue;
-      if (masked[type] === 0) pending[type] = 0;
+      if (masked[type] === 0 && type !== EventType.notice && raised === this.raised) pending[type] = 0;
       masked[type] = 0;
       this.#controller.wake();
     }

@@ -54,7 +54,7 @@ export function getLogPage(controller: Controller, command: Command): boolean {
     const { payload } = command;
     payload.bytes.fill(0);
     // What changes while it is on its way to the guest has not been read.
-    if (id === LogPage.changedNamespaces) command.cursor = controller.changed.last;
+    command.cursor = id === LogPage.changedNamespaces ? controller.changed.last : controller.events.raised;
     log.fill(controller, payload);
     payload.bytes.copyWithin(0, offset);
     payload.bytes.fill(0, payload.lengthBytes - offset);
@@ -62,8 +62,8 @@ export function getLogPage(controller: Controller, command: Command): boolean {
   if (!send(controller, command, command.payload, lengthBytes)) return false;
   const retain = (cdw10 & (1 << 15)) !== 0;
   if (command.status === Status.success && !retain) {
-    controller.events.read(id);
     if (id === LogPage.changedNamespaces) controller.changed.clear(command.cursor);
+    controller.events.read(id, command.cursor);
   }
   return true;
 }

@@ -141,6 +141,23 @@ describe.each(ways)('Asynchronous Event Request, %s memory', (way) => {
     expect(driver.admin.poll(second)).toBeNull();
   });
 
+  test('one that comes while the log page is read is in the page, or told', async () => {
+    for (let turns = 0; turns < 24; turns++) {
+      const { driver, settle, ram } = await started(way);
+      const prp1 = ram.allocate(4096);
+      const cdw10 = 1 | (15 << 16);
+      const reading = driver.admin.submit({ opcode: AdminOpcode.getLogPage, nsid: 0xffff_ffff, prp1, cdw10 });
+      settle(turns);
+      driver.trapped.tail(9, 1);
+      await driver.admin.completion(reading);
+      const inPage = ram.load(prp1, 1)[0] === 1;
+      const cid = driver.admin.submit(request);
+      settle();
+      const told = driver.admin.poll(cid) !== null;
+      expect([turns, inPage || told]).toEqual([turns, true]);
+    }
+  });
+
   test('four requests at most (AERL), and a reset takes them back without an answer', async () => {
     const { driver, settle } = await started(way);
     const cids = Array.from({ length: 4 }, () => driver.admin.submit(request));
