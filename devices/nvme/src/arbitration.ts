@@ -44,7 +44,7 @@ export class WeightedRoundRobin {
     const members = controller.queues.active.filter((queue) => queue.id !== 0 && queue.priority === priority);
     let served = 0;
     for (const queue of this.#inTurn(members, priority)) {
-      if (served === most || !controller.running) break;
+      if (served >= most || !controller.running) break;
       const count = controller.processor.serve(queue, Math.min(controller.features.burst, most - served));
       if (count === 0) continue;
       served += count;
