@@ -9,8 +9,8 @@ export class Checks {
 
   constructor(route: Route) {
     this.#body = route.body === undefined ? null : strict.compile(route.body);
-    this.#parameters = texts.compile(objectOf(route.parameters ?? {}, true));
-    this.#query = texts.compile(objectOf(route.query ?? {}, false));
+    this.#parameters = route.parameters === undefined ? nothing : texts.compile(objectOf(route.parameters, true));
+    this.#query = route.query === undefined ? nothing : texts.compile(objectOf(route.query, false));
   }
 
   /** True for a route that takes a body. */
@@ -39,8 +39,12 @@ export class Checks {
   }
 }
 
-const strict = new Ajv({ strict: true });
-const texts = new Ajv({ strict: true, coerceTypes: true });
+// The schemas are ours, and strict mode tells what is wrong in them: the schema of schemas would cost 2 MiB.
+const ours = { strict: true, validateSchema: false, meta: false } as const;
+const strict = new Ajv(ours);
+const texts = new Ajv({ ...ours, coerceTypes: true });
+
+const nothing = texts.compile(objectOf({}, false));
 
 function objectOf(properties: Schemas, required: boolean): object {
   return {

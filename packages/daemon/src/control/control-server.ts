@@ -1,19 +1,20 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import type { Socket } from 'node:net';
 import type { Log } from '@sidecard/core';
+import type { Native } from '@sidecard/native';
+import { Acceptor } from './acceptor.ts';
 import { Checks } from './checks.ts';
 import { Connections } from './connections.ts';
-import { EventStream } from './event-stream.ts';
+import { EventTopic } from './event-topic.ts';
 import { parserRefusal, refusalText, refuse } from './refusals.ts';
 import { checkBodyHeader, readBody } from './request-body.ts';
 import { type EventRoute, Refusal, type Route } from './route.ts';
 import { Router } from './router.ts';
+import { Turns } from './turns.ts';
 
 /** Longest header, bytes. */
 const maxHeaderBytes = 8192;
 /** Readers of streams at once. */
 export const maxStreams = 16;
-const neverMs = 2 ** 31 - 1;
 
 export interface ControlServerOptions {
   readonly routes: readonly Route[];
@@ -22,8 +23,8 @@ export interface ControlServerOptions {
 }
 
 /**
- * The HTTP server of the control socket. It runs on the device's thread, between its turns: one request is handled for each turn of the event loop,
- * whatever the number of clients, and an idle server has no timers.
+ * The HTTP server of the control socket. It runs on the device's thread, between its turns, and takes a bounded part of it whatever the number of
+ * clients; an idle server has no timers.
  */
 export class ControlServer {
   readonly #router: Router;
@@ -31,28 +32,25 @@ export class ControlServer {
   readonly #log: Log;
   readonly #http: Server;
   readonly #connections = new Connections();
-  readonly #streams = new Set<EventStream>();
-  readonly #queue: (() => void)[] = [];
+  readonly #topics = new Map<EventRoute, EventTopic>();
+  readonly #turns = new Turns();
+  #acceptor: Acceptor | null = null;
+  /** Connections taken so far. */
+  accepted = 0;
 
   /** @throws when two routes are the same, or a schema is wrong. */
   constructor({ routes, events, log }: ControlServerOptions) {
     this.#router = new Router(routes, events);
     for (const route of routes) this.#checks.set(route, new Checks(route));
+    for (const route of events) this.#topics.set(route, new EventTopic(route));
     this.#log = log;
-    // Times are kept by Connections: Node would look every so often, for ever.
-    this.#http = createServer({
-      maxHeaderSize: maxHeaderBytes,
-      requireHostHeader: false,
-      connectionsCheckingInterval: neverMs,
-      keepAliveTimeout: 0,
-    });
-    this.#http.prependListener('connection', (socket: Socket) => void this.#connections.add(socket));
+    // It does not listen, but is handed connections, whose times Connections keeps.
+    this.#http = createServer({ maxHeaderSize: maxHeaderBytes, requireHostHeader: false, keepAliveTimeout: 0 });
     this.#http.on('request', (request, response) => this.#requested(request, response));
     this.#http.on('checkExpectation', (_, response) =>
       refuse(response, new Refusal(417, 'nothing but 100-continue can be expected')),
     );
     this.#http.on('connect', (_, socket) => socket.end(refusalText(405, 'this is no proxy')));
-    this.#http.on('error', (error) => log.error({ error }, 'The control socket cannot be served'));
     this.#http.on('clientError', (error, socket) => {
       const { status, message } = parserRefusal(error);
       if (socket.writable) socket.end(refusalText(status, message));
@@ -60,15 +58,17 @@ export class ControlServer {
     });
   }
 
-  /** Serves a socket that listens, and owns it from then on; connections may be waiting there. @param backlog connections taken at once. */
-  listen(fd: number, backlog: number): void {
-    this.#http.listen({ fd, backlog });
+  /** Serves a socket that listens, and owns it from then on; connections may be waiting there. */
+  listen(native: Native, fd: number): void {
+    this.#acceptor = new Acceptor(native, fd, (socket) => {
+      this.accepted++;
+      if (this.#connections.add(socket)) this.#http.emit('connection', socket);
+    });
   }
 
   /** Ends all connections, and closes the socket. */
   close(): void {
-    this.#http.close();
-    for (const stream of this.#streams) stream.end();
+    this.#acceptor?.close();
     this.#connections.close();
   }
 
@@ -99,7 +99,7 @@ export class ControlServer {
     const found = this.#router.find(request.method ?? '', path);
     if (found.kind === 'events') {
       checkBodyHeader(request, false);
-      await this.#turn();
+      await this.#turns.wait();
       this.#connections.received(request.socket);
       this.#stream(response, found.route);
       return;
@@ -110,7 +110,7 @@ export class ControlServer {
     const parameters = checks.parameters(found.parameters, search);
     const given = checks.wantsBody ? await readBody(request) : undefined;
     this.#connections.received(request.socket);
-    await this.#turn();
+    await this.#turns.wait();
     if (request.socket.destroyed) return;
     const answer = await route.handle({ body: checks.body(given), parameters });
     if (route.method !== 'GET') this.#log.debug({ method: route.method, path }, 'control');
@@ -118,27 +118,11 @@ export class ControlServer {
   }
 
   #stream(response: ServerResponse, route: EventRoute): void {
-    if (this.#streams.size >= maxStreams) throw new Refusal(503, `there are ${maxStreams} streams already`);
-    const stream = new EventStream(response, route);
-    this.#streams.add(stream);
-    response.on('close', () => {
-      stream.end();
-      this.#streams.delete(stream);
-    });
+    let readers = 0;
+    for (const topic of this.#topics.values()) readers += topic.readers;
+    if (readers >= maxStreams) throw new Refusal(503, `there are ${maxStreams} streams already`);
+    this.#topics.get(route)!.open(response);
   }
-
-  /** Waits until it is this request's turn: one for each turn of the event loop. */
-  #turn(): Promise<void> {
-    return new Promise((resolve) => {
-      this.#queue.push(resolve);
-      if (this.#queue.length === 1) setImmediate(this.#next);
-    });
-  }
-
-  readonly #next = () => {
-    this.#queue.shift()!();
-    if (this.#queue.length > 0) setImmediate(this.#next);
-  };
 }
 
 /** @throws Refusal 400 */

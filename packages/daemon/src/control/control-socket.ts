@@ -4,8 +4,8 @@ import { UsageError } from '../errors.ts';
 import type { DaemonFacts } from './common-routes.ts';
 import type { DeviceControl } from './route.ts';
 
-/** Connections that wait in the kernel, and are taken at once. */
-const backlog = 16;
+/** Connections that wait in the kernel until they are taken; one more gets EAGAIN. */
+const backlog = 512;
 
 /** A control socket: there from the start, so that a path that cannot be had is told before anything is served, and answered once the device serves. */
 export interface ControlSocket {
@@ -29,7 +29,7 @@ export function controlSocket(native: Native, path: string): ControlSocket {
     serve: async (facts, server, control, log) => {
       // Loaded only now and only here: HTTP and the checks of bodies cost 40 ms and 8 MiB.
       const { serveControl } = await import('./serve-control.ts');
-      if (!closed) http = serveControl(facts, server, control, log, { fd: socket.fd, backlog });
+      if (!closed) http = serveControl(facts, server, control, log, native, socket.fd);
     },
     close: () => {
       closed = true;

@@ -1,76 +1,57 @@
 import type { ServerResponse } from 'node:http';
-import type { EventRoute } from './route.ts';
 
 /** Changes kept for one reader until they are written. */
 export const maxWaiting = 1000;
-/** Changes written in one go: a device in full work waits no longer than some ten microseconds for each reader. */
-const batch = 32;
+/** Changes written in one go. */
+const batch = 200;
+
+/** A change for all readers, made into text for the first who is written to. */
+export interface Change {
+  readonly data: unknown;
+  text: string | null;
+}
+
+export interface EventReader {
+  note(change: Change): void;
+  /** Writes some of what waits. True when there is more that can be written. */
+  write(): boolean;
+}
 
 /**
- * One reader of a stream. Changes are noted as they happen and written later, between the device's turns; a reader that does not keep up is told how
- * many it has missed and then how things are, so nothing waits for it and what is kept for it has an end.
+ * One reader. When it does not keep up it is told how many changes it has missed, and then how things are: nothing waits for it, and what is kept for
+ * it has an end.
  */
-export class EventStream {
+export class EventStream implements EventReader {
   readonly #response: ServerResponse;
-  readonly #route: EventRoute;
-  readonly #unsubscribe: () => void;
-  readonly #write = () => this.#writeSome();
-  #waiting: unknown[] = [];
+  readonly #state: () => unknown;
+  #waiting: Change[] = [];
   #missed = 0;
-  #scheduled = false;
-  #full = false;
-  #ended = false;
 
-  /** Answers the request with `state`, and goes on until the reader goes. */
-  constructor(response: ServerResponse, route: EventRoute) {
+  constructor(response: ServerResponse, state: () => unknown) {
     this.#response = response;
-    this.#route = route;
-    response.writeHead(200, {
-      'content-type': 'text/event-stream',
-      'cache-control': 'no-store',
-    });
-    response.on('drain', () => {
-      this.#full = false;
-      this.#schedule();
-    });
-    this.#put(eventText('state', route.state.read()));
-    this.#unsubscribe = route.change.subscribe((change) => this.#note(change));
+    this.#state = state;
+    response.writeHead(200, { 'content-type': 'text/event-stream', 'cache-control': 'no-store' });
+    response.write(eventText('state', state()));
   }
 
-  end(): void {
-    if (this.#ended) return;
-    this.#ended = true;
-    this.#unsubscribe();
-    this.#waiting = [];
-  }
-
-  #note(change: unknown): void {
-    if (this.#waiting.length >= maxWaiting || this.#missed > 0) this.#missed++;
+  note(change: Change): void {
+    if (this.#missed > 0 || this.#waiting.length >= maxWaiting) this.#missed++;
     else this.#waiting.push(change);
-    this.#schedule();
   }
 
-  #schedule(): void {
-    if (this.#scheduled || this.#full || this.#ended) return;
-    this.#scheduled = true;
-    setImmediate(this.#write);
-  }
-
-  #writeSome(): void {
-    this.#scheduled = false;
-    if (this.#ended || this.#full) return;
+  write(): boolean {
+    if (this.#response.writableNeedDrain || this.#response.destroyed) return false;
     let text = '';
-    for (const change of this.#waiting.splice(0, batch)) text += eventText('change', change);
+    for (const change of this.#waiting.splice(0, batch)) {
+      change.text ??= eventText('change', change.data);
+      text += change.text;
+    }
     if (this.#waiting.length === 0 && this.#missed > 0) {
-      text += eventText('missed', { changes: this.#missed }) + eventText('state', this.#route.state.read());
+      text += eventText('missed', { changes: this.#missed }) + eventText('state', this.#state());
       this.#missed = 0;
     }
-    if (text !== '') this.#put(text);
-    if (this.#waiting.length > 0) this.#schedule();
-  }
-
-  #put(text: string): void {
-    this.#full = !this.#response.write(text);
+    if (text === '') return false;
+    return this.#response.write(text) && this.#waiting.length > 0;
   }
 }
 

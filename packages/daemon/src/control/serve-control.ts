@@ -1,4 +1,5 @@
 import type { Log, Server } from '@sidecard/core';
+import type { Native } from '@sidecard/native';
 import { commonMetrics } from './common-metrics.ts';
 import { commonRoutes, type DaemonFacts, openApiRoute } from './common-routes.ts';
 import { ControlServer } from './control-server.ts';
@@ -11,7 +12,8 @@ export function serveControl(
   server: Server,
   control: DeviceControl,
   log: Log,
-  { fd, backlog }: { readonly fd: number; readonly backlog: number },
+  native: Native,
+  fd: number,
 ): ControlServer {
   const { events = [], metrics = [] } = control;
   const routes = [...commonRoutes(facts, server, [...commonMetrics(facts, server), ...metrics]), ...control.routes];
@@ -19,6 +21,6 @@ export function serveControl(
   const described = openApiRoute(() => document);
   const document = openApi({ title, description, version }, [...routes, described], events);
   const http = new ControlServer({ routes: [...routes, described], events, log });
-  http.listen(fd, backlog);
+  http.listen(native, fd);
   return http;
 }

@@ -1,6 +1,8 @@
 import { setTimeout } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { acceptsPerSlice } from '../../src/control/acceptor.ts';
 import { maxConnections, requestMs } from '../../src/control/connections.ts';
+import { requestsPerSlice, sliceMs } from '../../src/control/turns.ts';
 import { Rig } from './rig.ts';
 
 let rig: Rig;
@@ -83,7 +85,7 @@ test('hundreds of connections: those beyond the limit are told so, the others go
   await vi.waitFor(async () => expect((await rig.ask('GET', '/lamps')).status).toBe(200));
 });
 
-test('a thousand requests: each turn of the event loop handles one, and all are answered', async () => {
+test('a thousand requests: each turn of the event loop handles one, so many in a slice of time, and all are answered', async () => {
   let turns = 0;
   let counting = true;
   const count = () => {
@@ -91,12 +93,36 @@ test('a thousand requests: each turn of the event loop handles one, and all are 
     if (counting) setImmediate(count);
   };
   count();
+  const began = performance.now();
   for (let round = 0; round < 20; round++) {
     const answers = await Promise.all(Array.from({ length: 50 }, () => rig.ask('GET', '/lamps')));
     expect(answers.every(({ status }) => status === 200)).toBe(true);
   }
   counting = false;
   expect(turns).toBeGreaterThanOrEqual(1000);
+  expect(performance.now() - began).toBeGreaterThan(((1000 / requestsPerSlice) * sliceMs) / 2);
+});
+
+test('a client that comes and goes for ever: so many connections in a slice, and when it has gone all is well', async () => {
+  let going = true;
+  let connections = 0;
+  const began = performance.now();
+  const flood = async () => {
+    while (going) {
+      const socket = rig.connect();
+      await new Promise((resolve) => socket.on('connect', resolve).on('error', resolve));
+      socket.destroy();
+      connections++;
+      await new Promise(setImmediate);
+    }
+  };
+  const flooding = Promise.all([flood(), flood(), flood()]);
+  await setTimeout(300);
+  going = false;
+  await flooding;
+  expect(connections).toBeGreaterThan(20);
+  expect(rig.server.accepted).toBeLessThanOrEqual(((performance.now() - began) / sliceMs + 1) * acceptsPerSlice);
+  await vi.waitFor(async () => expect((await rig.ask('GET', '/lamps')).status).toBe(200), 5000);
 });
 
 test('a client that goes while its request is worked on', async () => {

@@ -142,5 +142,7 @@ test('two routes of one method and path, and schemas that are wrong, are told wh
   const { log } = rig;
   expect(() => new ControlServer({ routes: [lamps!, lamps!], events: [], log })).toThrow('two routes GET /lamps');
   const wrong = { ...lamps!, body: { type: 'lamp' } };
-  expect(() => new ControlServer({ routes: [wrong], events: [], log })).toThrow('schema is invalid');
+  expect(() => new ControlServer({ routes: [wrong], events: [], log })).toThrow(
+    'type must be JSONType or JSONType[]: lamp',
+  );
 });

@@ -98,7 +98,8 @@ export class Rig {
 
   static start(): Rig {
     const rig = new Rig();
-    rig.server.listen(bindSocket(loadNative(), rig.path, 16).fd, 16);
+    const native = loadNative();
+    rig.server.listen(native, bindSocket(native, rig.path, 512).fd);
     return rig;
   }
 
