@@ -108,19 +108,16 @@ function wait(controller: Controller, command: Command): false {
 /** The halves have met: one of them waits, the other is running, and goes on with what this answers. */
 function join(controller: Controller, first: Command, second: Command): boolean {
   const { processor } = controller;
-  const waiting = first.parked ? first : second;
   const failure = checkPair(first, second);
-  if (failure !== Status.success) {
-    first.fail(failure);
-    second.fail(failure);
-    finish(controller, waiting);
-    return true;
-  }
   first.part = Part.first;
   second.part = Part.second;
   first.mate = second;
   second.mate = first;
-  if (waiting === second) return prepareFirst(controller, first);
+  if (failure !== Status.success) {
+    first.fail(failure);
+    second.fail(failure);
+  }
+  if (second.parked) return prepareFirst(controller, first);
   processor.park(second);
   processor.unpark(first);
   return false;
@@ -134,9 +131,10 @@ function checkPair(first: Command, second: Command): Failure {
   return first.blocks === second.blocks ? Status.success : otherLength;
 }
 
-/** The first half brings its data here, or fails, and leaves the rest to the second. */
+/** The first half brings its data here, or has failed, and leaves the rest to the second. */
 function prepareFirst(controller: Controller, first: Command): boolean {
-  if (!fetchBlocks(controller, first, null) && first.step !== ended) return false;
+  const failed = first.status !== Status.success;
+  if (!failed && !fetchBlocks(controller, first, null) && first.step !== ended) return false;
   first.part = Part.ended;
   controller.processor.park(first);
   controller.processor.unpark(first.mate!);
@@ -145,7 +143,10 @@ function prepareFirst(controller: Controller, first: Command): boolean {
 
 /** The second half does what both ask, and ends the first before itself. */
 function runSecond(controller: Controller, second: Command, first: Command): boolean {
-  if (first.status !== Status.success) return abort(controller, second, first, 0);
+  if (first.status !== Status.success) {
+    if (second.status === Status.success) second.fail(Status.failedFused);
+    return end(controller, second, first);
+  }
   if (second.step < fetched && !fetchBlocks(controller, second, checkWrite) && second.step !== ended) return false;
   if (second.step === ended) shareNamespace(second, first);
   if (second.step === fetched) {
@@ -208,9 +209,9 @@ function endSecond(controller: Controller, second: Command, first: Command): boo
   return end(controller, second, first);
 }
 
-/** The first half has failed, now by `failure` or before: the second is not executed. */
+/** The first half has failed: the second is not executed. */
 function abort(controller: Controller, second: Command, first: Command, failure: Failure): true {
-  if (failure !== Status.success) first.fail(failure);
+  first.fail(failure);
   second.fail(Status.failedFused);
   second.letRangeGo();
   return end(controller, second, first);

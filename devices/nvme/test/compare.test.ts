@@ -1,6 +1,10 @@
+import { NvmOpcode } from '@sidecard/testing';
 import { describe, expect, test } from 'vitest';
+import { Status } from '../src/status.ts';
 import { pattern, started, ways } from './machine.ts';
+import { mistakeOf } from './mistakes.ts';
 import { placements } from './placements.ts';
+import { TestDrive } from './test-drive.ts';
 
 describe.each(ways)('Compare, %s memory', (way) => {
   test.each([512, 4096, 100 * 512])('%i bytes that are equal, and that are not', async (sizeBytes) => {
@@ -29,8 +33,39 @@ describe.each(ways)('Compare, %s memory', (way) => {
     await Promise.all(compares);
   });
 
-  test('blocks that are not there', async () => {
+  test('FUA: what it is compared with is durable first', async () => {
+    const { driver, queue, drive } = await started(way);
+    await driver.compare(queue, 1, 0, new Uint8Array(512), { blockBytes: 512, fua: true });
+    expect(drive.seen.map(({ operation }) => operation)).toEqual(['flush', 'read']);
+  });
+
+  test('a drive that cannot read: its status, and no Compare Failure', async () => {
+    const { driver, queue, drive } = await started(way);
+    drive.fail = () => 5;
+    await expect(driver.compare(queue, 1, 0, pattern(512), { blockBytes: 512 })).rejects.toThrow('2h/81h');
+  });
+
+  test('a miscompare is told once, and is nothing for the error log', async () => {
     const { driver, queue } = await started(way);
-    await expect(driver.compare(queue, 1, 2048, pattern(512), { blockBytes: 512 })).rejects.toThrow('0h/80h');
+    const compared = driver.compare(queue, 1, 0, pattern(512), { blockBytes: 512 });
+    await expect(compared).rejects.toMatchObject({ completion: { status: 0x285, doNotRetry: true, more: false } });
+    expect((await driver.logPage(1, 64)).every((byte) => byte === 0)).toBe(true);
+  });
+
+  test('wrong fields', async () => {
+    const { driver, queue, ram, drive } = await started(way, { drives: [new TestDrive(2 << 20)] });
+    const prp1 = ram.allocate(4096);
+    const compare = { opcode: NvmOpcode.compare, nsid: 1, prp1 };
+    const wrong = (more: object) => mistakeOf(driver, queue, { ...compare, ...more });
+    expect(await wrong({ nsid: 0 })).toEqual([Status.invalidNamespace, 4, 0]);
+    expect(await wrong({ nsid: 2 })).toEqual([Status.invalidField, 4, 0]);
+    expect(await wrong({ cdw10: 4096 })).toEqual([Status.lbaOutOfRange, 40, 0]);
+    expect(await wrong({ cdw10: 0xffff_ffff, cdw11: 0xffff_ffff })).toEqual([Status.lbaOutOfRange, 40, 0]);
+    expect(await wrong({ cdw12: 2048 })).toEqual([Status.invalidField, 48, 0]); // a block more than MDTS
+    expect(await wrong({ prp1: prp1 + 2 })).toEqual([Status.invalidPrpOffset, 24, 0]);
+    expect(drive.seen).toEqual([]);
+    // LR, and what is for protection information.
+    const { status } = await driver.submit(queue, { ...compare, cdw12: 0xbd00_0000 | 0, cdw2: 1, cdw14: 1, cdw15: 1 });
+    expect(status).toBe(Status.success);
   });
 });

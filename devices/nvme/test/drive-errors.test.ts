@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'vitest';
+import { Status } from '../src/status.ts';
 import { pattern, started, ways } from './machine.ts';
 
-const errno = { EIO: 5, EFAULT: 14, ENOSPC: 28, EROFS: 30, ETIMEDOUT: 110 } as const;
+const errno = { EPERM: 1, EIO: 5, EACCES: 13, EFAULT: 14, ENOSPC: 28, EROFS: 30, ETIMEDOUT: 110, EDQUOT: 122 } as const;
 
 describe.each(ways)('a drive with errors, %s memory', (way) => {
   test.each([
@@ -34,5 +35,29 @@ describe.each(ways)('a drive with errors, %s memory', (way) => {
     await expect(once()).rejects.toThrow(status);
     // The drive logs its errors, each kind once. On a full disk every other command fails: that is no news each time.
     expect(log.lines.filter(({ level, message }) => level !== 'debug' && message.includes('drive'))).toEqual([]);
+  });
+
+  test.each([
+    ['EIO', errno.EIO, Status.writeFault],
+    ['ENOSPC', errno.ENOSPC, Status.capacityExceeded],
+    ['EDQUOT', errno.EDQUOT, Status.capacityExceeded],
+    ['EROFS', errno.EROFS, Status.namespaceWriteProtected],
+    ['EPERM', errno.EPERM, Status.namespaceWriteProtected],
+    ['EACCES', errno.EACCES, Status.namespaceWriteProtected],
+  ])('%s is the same status to whatever writes', async (_name, error, status) => {
+    const { driver, queue, drive } = await started(way);
+    drive.fail = ({ operation }) => (operation === 'read' ? 0 : error);
+    for (const writing of [
+      () => driver.write(queue, 1, 0, pattern(512), { blockBytes: 512 }),
+      () => driver.writeZeroes(queue, 1, 0, 512, { blockBytes: 512 }),
+      () => driver.deallocate(queue, 1, [{ lba: 0, blocks: 1 }]),
+      () => driver.copy(queue, 1, 0, [{ lba: 8, blocks: 1 }]),
+    ]) {
+      await expect(writing()).rejects.toMatchObject({ completion: { status } });
+    }
+    const [, written] = await driver.compareAndWrite(queue, 1, 0, new Uint8Array(512), pattern(512), {
+      blockBytes: 512,
+    });
+    expect(written.status).toBe(status);
   });
 });

@@ -2,6 +2,7 @@ import { NvmOpcode } from '@sidecard/testing';
 import { describe, expect, test } from 'vitest';
 import { Status } from '../src/status.ts';
 import { pattern, started, ways } from './machine.ts';
+import { mistakeOf } from './mistakes.ts';
 import { TestDrive } from './test-drive.ts';
 
 const EIO = 5;
@@ -14,9 +15,23 @@ describe.each(ways)('Flush, %s memory', (way) => {
     expect(drives.map(({ seen }) => seen.length)).toEqual([0, 1]);
     await driver.flush(queue, 0xffff_ffff);
     expect(drives.map(({ seen }) => seen.length)).toEqual([1, 2]);
-    expect((await driver.submit(queue, { opcode: NvmOpcode.flush, nsid: 3 })).status).toBe(Status.invalidField);
-    expect((await driver.submit(queue, { opcode: NvmOpcode.flush, nsid: 17 })).status).toBe(Status.invalidNamespace);
-    expect((await driver.submit(queue, { opcode: NvmOpcode.flush, nsid: 0 })).status).toBe(Status.invalidNamespace);
+    const wrong = (nsid: number) => mistakeOf(driver, queue, { opcode: NvmOpcode.flush, nsid });
+    expect(await wrong(3)).toEqual([Status.invalidField, 4, 0]);
+    expect(await wrong(17)).toEqual([Status.invalidNamespace, 4, 0]);
+    expect(await wrong(0)).toEqual([Status.invalidNamespace, 4, 0]);
+  });
+
+  test('of all: one that fails keeps none of the others from being durable', async () => {
+    const drives = [1, 2, 3].map((seed) => new TestDrive(1 << 20, { seed }));
+    const { driver, queue } = await started(way, { drives });
+    for (const [index, failing] of drives.entries()) {
+      failing.fail = () => EIO;
+      const { status } = await driver.submit(queue, { opcode: NvmOpcode.flush, nsid: 0xffff_ffff });
+      expect(status).toBe(Status.writeFault);
+      failing.fail = () => 0;
+      // One that has failed stays failed, and is not asked again.
+      expect(drives.map(({ seen }) => seen.length)).toEqual([1, Math.min(2, index + 1), index + 1]);
+    }
   });
 
   test('that failed stays failed, and so do durable writes', async () => {

@@ -43,9 +43,10 @@ describe.each(ways)('Compare and Write, fused, %s memory', (way) => {
     expect(drive.bytes.subarray(512, 512 + sizeBytes)).toEqual(data);
   });
 
-  test('is announced: FUSES bit 0', async () => {
+  test('is announced: FUSES bit 0; and atomic beyond what AWUN, AWUPF and ACWU promise, which is one block', async () => {
     const { driver } = await started(way);
-    expect((await driver.identify(1))[522]).toBe(1);
+    const controller = new DataView((await driver.identify(1)).buffer);
+    expect([522, 526, 528, 532].map((offset) => controller.getUint16(offset, true))).toEqual([1, 0, 0, 0]);
   });
 
   test('the halves complete in their order, many pairs in a queue that goes round', async () => {
@@ -76,6 +77,14 @@ describe.each(ways)('Compare and Write, fused, %s memory', (way) => {
       expect(statuses).toEqual(new Array(before + 3).fill(0));
       expect(made.drive.bytes.subarray(0, 512)).toEqual(pattern(512, 2));
     }
+  });
+
+  test('an arbitration burst of one command (feature 01h) is one pair all the same', async () => {
+    const made = (await started(way)) as Made;
+    await made.driver.setFeature(1, 0);
+    made.drive.bytes.set(pattern(512));
+    const pair = () => [io(made, NvmOpcode.compare, first), io(made, NvmOpcode.write, second)];
+    expect(await together(made, io(made, NvmOpcode.read, 0), ...pair(), ...pair())).toEqual([0, 0, 0, 0, 0]);
   });
 
   test('nobody writes in between: counters that four queues raise by Compare and Write lose nothing', async () => {

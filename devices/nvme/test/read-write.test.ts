@@ -2,6 +2,7 @@ import { blockCommand, NvmOpcode } from '@sidecard/testing';
 import { describe, expect, test } from 'vitest';
 import { Status } from '../src/status.ts';
 import { pattern, started, ways } from './machine.ts';
+import { mistakeOf } from './mistakes.ts';
 import { placements } from './placements.ts';
 import { TestDrive } from './test-drive.ts';
 
@@ -94,6 +95,31 @@ describe.each(ways)('Read and Write, %s memory', (way) => {
     expect(await statusOf({ cdw12: 31, prp2: prp1 })).toBe(Status.invalidPrpOffset);
     expect(await statusOf({})).toBe(Status.success);
   });
+
+  test.each([NvmOpcode.read, NvmOpcode.write])(
+    'opcode %i: the error log has the field that is wrong',
+    async (opcode) => {
+      const { driver, queue, ram, drive } = await started(way, { drives: [new TestDrive(2 << 20)] });
+      const prp1 = ram.allocate(8192);
+      const wrong = (more: object) => mistakeOf(driver, queue, { opcode, nsid: 1, prp1, ...more });
+      expect(await wrong({ nsid: 2 })).toEqual([Status.invalidField, 4, 0]);
+      expect(await wrong({ nsid: 17 })).toEqual([Status.invalidNamespace, 4, 0]);
+      expect(await wrong({ cdw10: 4096 })).toEqual([Status.lbaOutOfRange, 40, 0]);
+      expect(await wrong({ cdw12: 2048 })).toEqual([Status.invalidField, 48, 0]);
+      expect(await wrong({ prp1: prp1 + 2 })).toEqual([Status.invalidPrpOffset, 24, 0]);
+      expect(await wrong({ cdw12: 15, prp2: prp1 + 512 })).toEqual([Status.invalidPrpOffset, 32, 0]);
+      expect(await wrong({ cdw12: 31, prp2: prp1 + 4 })).toEqual([Status.invalidPrpOffset, 32, 0]);
+      // A directive, and none is enabled: DTYPE, which Read does not have.
+      if (opcode === NvmOpcode.write) expect(await wrong({ cdw12: 1 << 20 })).toEqual([Status.invalidField, 50, 4]);
+      expect(drive.seen).toEqual([]);
+      // LR, PRINFO and STC without protection information, DSM, tags.
+      const { status } = await driver.submit(queue, {
+        ...{ opcode, nsid: 1, prp1, cdw2: 1, cdw3: 1, mptr: 3 },
+        ...{ cdw12: 0xbd00_0000 | 0, cdw13: 0xff, cdw14: 1, cdw15: 1 },
+      });
+      expect(status).toBe(Status.success);
+    },
+  );
 
   test('a list that chains to itself ends', async () => {
     const { driver, queue, ram } = await started(way, { drives: [new TestDrive(2 << 20)] });
