@@ -225,7 +225,7 @@ describe.each(ways)('Namespace Management, %s memory', (way) => {
     settle(20);
     await driver.enable();
     await expect.poll(() => list(driver, 0x10)).toEqual([]);
-    expect(pool.drive.closed).toBe(true);
+    await expect.poll(() => pool.drive.closed).toBe(true);
   });
 
   test('the log of effects: Linux looks at the namespaces again by itself', async () => {
