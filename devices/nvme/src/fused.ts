@@ -71,9 +71,10 @@ function findMate(controller: Controller, command: Command): boolean {
   const fuse = fuseOf(command);
   if (fuse !== Fuse.first && fuse !== Fuse.second) return command.fail(reserved);
   const isFirst = fuse === Fuse.first;
-  const mate = queue.halves.find((half) =>
-    isFirst ? queue.after(command.entry) === half.entry : queue.after(half.entry) === command.entry,
-  );
+  const mate = queue.halves.find((half) => {
+    if (fuseOf(half) === fuse) return false;
+    return isFirst ? queue.after(command.entry) === half.entry : queue.after(half.entry) === command.entry;
+  });
   if (mate !== undefined) {
     queue.halves.splice(queue.halves.indexOf(mate), 1);
     return isFirst ? join(controller, command, mate) : join(controller, mate, command);

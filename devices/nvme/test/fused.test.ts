@@ -2,7 +2,7 @@ import { blockCommand, type NvmeCommand, NvmOpcode, PrpPages } from '@sidecard/t
 import { describe, expect, test } from 'vitest';
 import { Status } from '../src/status.ts';
 import { type Machine, pattern, started, ways } from './machine.ts';
-import { TestDrive } from './test-drive.ts';
+import { generator, TestDrive } from './test-drive.ts';
 
 const EIO = 5;
 const blocks = { blockBytes: 512 };
@@ -26,6 +26,18 @@ async function together({ queue }: Made, ...commands: readonly NvmeCommand[]): P
   queue.ring();
   const completions = await Promise.all(cids.map((cid) => queue.completion(cid)));
   return completions.map(({ status }) => status);
+}
+
+/** The status that the specification gives a command by its place among those that were rung with it: data is zeroes, as the drive is. */
+function fate(commands: readonly (readonly [opcode: number, flags: number])[], index: number): number {
+  const isFirst = (at: number) => commands[at]?.[1] === first && commands[at + 1]?.[1] === second;
+  const [, flags] = commands[index]!;
+  if (flags === 0) return 0;
+  if (flags === reserved) return invalidField;
+  const at = flags === first ? index : index - 1;
+  if (!isFirst(at)) return missingFused;
+  const isPair = commands[at]![0] === NvmOpcode.compare && commands[at + 1]![0] === NvmOpcode.write;
+  return isPair ? 0 : invalidField;
 }
 
 // Fused operations (NVMe Base 2.0, 3.4.2) of the NVM command set: Compare and Write (NVM 1.0, 2.1.3.1), next to each other in a queue, executed as one.
@@ -318,6 +330,75 @@ describe.each(ways)('Compare and Write, fused, %s memory', (way) => {
       small.reap();
       expect(small.strays.pop()).toMatchObject({ cid, status: missingFused });
     }
+  });
+
+  test('random sequences of halves, rung in batches of any size, in queues of any size', async () => {
+    const random = generator(11);
+    const pick = (limit: number) => Math.floor(random() * limit);
+    const made = (await started(way)) as Made;
+    const { driver, drive, settle } = made;
+    const zeroes = { prp1: made.ram.allocate(4096) };
+    // Mostly what makes pairs.
+    const kinds = [
+      [NvmOpcode.compare, first],
+      [NvmOpcode.compare, first],
+      [NvmOpcode.write, second],
+      [NvmOpcode.write, second],
+      [NvmOpcode.write, 0],
+      [NvmOpcode.read, 0],
+      [NvmOpcode.read, second],
+      [NvmOpcode.write, reserved],
+    ] as const;
+    for (let round = 0; round < 40; round++) {
+      drive.slow = random() < 0.5;
+      await driver.setFeature(1, pick(8));
+      const entries = 3 + pick(60);
+      const queue = await driver.createQueues(2, { entries });
+      for (let batch = 0; batch < 8; batch++) {
+        const commands = Array.from({ length: 1 + pick(entries - 1) }, () => kinds[pick(kinds.length)]!);
+        const [statuses, expected] = [
+          await together(
+            { ...made, queue },
+            ...commands.map(([opcode, flags]) => ({ opcode, flags, nsid: 1, ...zeroes })),
+          ),
+          commands.map((_, index) => fate(commands, index)),
+        ];
+        expect(statuses).toEqual(expected);
+      }
+      await driver.deleteQueues(2);
+      settle();
+      expect(made.controller.inFlight).toBe(0);
+    }
+  });
+
+  test('pairs of queues that share a completion queue of three entries: none waits for what the other keeps', async () => {
+    const made = (await started(way)) as Made;
+    const { driver, ram, controller } = made;
+    const own = await driver.createQueues(2, { entries: 3 });
+    const shared = await driver.createQueues(3, { entries: 3 });
+    await driver.adminCommand({ opcode: 0, cdw10: 3 });
+    await driver.adminCommand({ opcode: 1, prp1: shared.sqIova, cdw10: (2 << 16) | 3, cdw11: (2 << 16) | 1 });
+    const pointer = { nsid: 1, prp1: ram.allocate(4096) };
+    for (let round = 0; round < 30; round++) {
+      const pair = [
+        { opcode: NvmOpcode.compare, flags: first, ...pointer },
+        { opcode: NvmOpcode.write, flags: second, ...pointer },
+      ];
+      for (const [index, half] of pair.entries()) shared.push({ ...half, cid: 1000 + index });
+      const cids = pair.map((half) => own.push(half));
+      shared.ring();
+      own.ring();
+      const statuses = await Promise.all(cids.map((cid) => own.completion(cid)));
+      // What the other queue has completed here as well, no later than one more turn.
+      for (let turn = 0; own.strays.length < 2 && turn < 100; turn++) {
+        made.settle(10);
+        own.reap();
+      }
+      expect([...statuses, ...own.strays.splice(0)].map(({ status }) => status)).toEqual([0, 0, 0, 0]);
+      shared.sqHead = shared.tail;
+    }
+    made.settle();
+    expect(controller.inFlight).toBe(0);
   });
 
   test('resets and queue deletions between the halves', async () => {
