@@ -230,6 +230,28 @@ describe.each(ways)('SGLs (NVMe Base 2.0, 4.1.2), %s memory', (way) => {
     ]);
   });
 
+  test.each([
+    ['an SGL data block', {}],
+    ['SGL segments with bit buckets', { parts: [700, { bitBucket: 100 }, 333], segmentDescriptors: 4 }],
+  ])('Copy, Dataset Management, and Compare and Write, fused: by %s', async (_what, sgl) => {
+    const { driver, queue, drive } = await started(way);
+    const [old, data] = [pattern(9 * 512, 1), pattern(9 * 512, 2)];
+    drive.bytes.set(old, 512);
+    const options = { blockBytes: 512, sgl };
+    const halves = await driver.compareAndWrite(queue, 1, 1, old, data, options);
+    expect(halves.map(({ status }) => status)).toEqual([Status.success, Status.success]);
+    const ranges = Array.from({ length: 100 }, (_, index) => ({ lba: 1 + (index % 9), blocks: 1 }));
+    await driver.copy(queue, 1, 100, ranges, options);
+    for (const [index, { lba }] of ranges.entries()) {
+      const at = (100 + index) * 512;
+      expect(drive.bytes.subarray(at, at + 512)).toEqual(data.subarray((lba - 1) * 512, lba * 512));
+    }
+    await driver.deallocate(queue, 1, [{ lba: 2, blocks: 3 }, ...ranges.map(() => ({ lba: 7, blocks: 1 }))], options);
+    expect(drive.bytes.subarray(2 * 512, 5 * 512)).toEqual(new Uint8Array(3 * 512));
+    expect(drive.bytes.subarray(7 * 512, 8 * 512)).toEqual(new Uint8Array(512));
+    expect(drive.bytes.subarray(5 * 512, 7 * 512)).toEqual(data.subarray(4 * 512, 6 * 512));
+  });
+
   test('many at once, of PRP lists and SGLs in turn, with the same data', async () => {
     const { driver, queue, drive } = await started(way, { drives: [new TestDrive(2 << 20)] });
     const random = generator(11);
