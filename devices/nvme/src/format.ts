@@ -16,6 +16,7 @@ const answered = 1;
 
 const wrongFormat = mistake(Status.invalidFormat, Field.cdw10);
 const wrongErase = mistake(Status.invalidField, Field.cdw10 + 1, 1);
+const beingDeleted = mistake(Status.invalidField, Field.nsid);
 const writeProtected = mistake(Status.namespaceWriteProtected, Field.nsid);
 
 /** Format NVM (NVMe Base 2.0, 5.14): one namespace, attached or not, or all that are attached. */
@@ -40,7 +41,9 @@ export function formatNvm(controller: Controller, command: Command): boolean {
 
 function wrongFor(namespace: Namespace, index: number, cdw10: number): Failure {
   if (index >= namespace.formats.length || (cdw10 & metadataSettings) !== 0) return wrongFormat;
+  if (namespace.backend.geometry.sizeBytes < namespace.formats[index]!) return wrongFormat;
   if (namespace.readOnly) return writeProtected;
+  if (namespace.condemned) return beingDeleted;
   return namespace.formatting === null ? Status.success : Status.formatInProgress;
 }
 

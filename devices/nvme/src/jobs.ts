@@ -28,26 +28,28 @@ export class Jobs {
   answer(command: Command, work: Promise<Outcome>): false {
     const { generation } = command;
     this.run(
-      work.then((outcome) => {
-        const { processor, running } = this.#controller;
-        // After a reset it is another command, and after a shutdown or a failure nobody is told anything more.
-        if (command.generation !== generation || !command.parked || !running) return;
-        if (outcome.failure !== Status.success) command.fail(outcome.failure);
-        else command.result = outcome.result ?? 0;
-        processor.unpark(command);
-        this.#controller.wake();
-      }),
+      work
+        .catch((error: unknown) => this.#failed(error))
+        .then((outcome) => {
+          const { processor, running } = this.#controller;
+          // After a reset it is another command, and after a shutdown or a failure nobody is told anything more.
+          if (command.generation !== generation || !command.parked || !running) return;
+          if (outcome.failure !== Status.success) command.fail(outcome.failure);
+          else command.result = outcome.result ?? 0;
+          processor.unpark(command);
+          this.#controller.wake();
+        }),
     );
     return this.#controller.processor.park(command);
   }
 
   /** Work that nobody waits for. */
   run(work: Promise<unknown>): void {
-    const ended = work.then(
-      () => {},
-      (error: unknown) => this.#controller.host.log.error({ error }, 'Work of the device failed: please report it'),
-    );
-    const running = ended.then(() => void this.#running.delete(running));
+    const running = work
+      .catch((error: unknown) => this.#failed(error))
+      .then(() => {
+        this.#running.delete(running);
+      });
     this.#running.add(running);
   }
 
@@ -56,6 +58,12 @@ export class Jobs {
     const next = this.#last.then(() => (this.stopping ? { failure: Status.internalError } : work()));
     this.#last = next.catch(() => {});
     return next;
+  }
+
+  /** Our mistake: what the host refuses is an outcome. */
+  #failed(error: unknown): Outcome {
+    this.#controller.host.log.error({ error }, 'Work of the device failed: please report it');
+    return { failure: Status.internalError };
   }
 
   /** Has everything end where it is; resolves when it has. */

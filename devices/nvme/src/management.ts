@@ -62,9 +62,12 @@ export class NamespaceManagement {
         if (namespace.formatting !== null) return { failure: Status.formatInProgress };
       }
       if (all.length === 0) return { failure: Status.success };
+      // Nobody may begin to format it from now on.
+      for (const namespace of all) namespace.condemned = true;
       try {
         await this.#pool!.condemn(all.map((namespace) => namespace.nsid));
       } catch (error) {
+        for (const namespace of all) namespace.condemned = false;
         return { failure: this.#failed(error, 'namespaces cannot be deleted') };
       }
       for (const namespace of all) namespaces.detach(namespace);
@@ -109,7 +112,6 @@ export class NamespaceManagement {
     const { nsid, backend } = namespace;
     const { namespaces, features, host } = this.#controller;
     await namespace.unused();
-    await namespace.uncorrectable.clear().catch(() => {});
     namespaces.remove(namespace);
     features.forgetNamespace(nsid);
     try {

@@ -53,6 +53,8 @@ export class Namespace {
   }
   /** A format under way: its intent is in the notes. */
   formatting: { readonly remaining: number } | null = null;
+  /** It is being deleted. */
+  condemned = false;
   /** Commands that have entered and not left. */
   users = 0;
   readonly #whenUnused: (() => void)[] = [];

@@ -54,8 +54,11 @@ export class Namespaces {
         );
       }
       const namespace = this.add(nsid, options);
+      // The table says it: a predecessor may have died before the row did.
       if (attached) this.attach(namespace);
+      else this.detach(namespace);
     }
+    for (let nsid = 1; nsid <= this.limit; nsid++) if (this.#allocated[nsid] === null) this.#clear(nsid);
   }
 
   /** The namespace that commands with this nsid are for, or null (see `missing`). */
@@ -99,9 +102,7 @@ export class Namespaces {
   remove(namespace: Namespace): void {
     const { nsid, backend } = namespace;
     this.#allocated[nsid] = null;
-    this.#rows.allocated[nsid] = 0;
-    this.#rows.attached[nsid] = 0;
-    this.#rows.flushFailed[nsid] = 0;
+    this.#clear(nsid);
     namespace.uncorrectable.forget();
     this.#unpoll.get(backend)?.();
     this.#unpoll.delete(backend);
@@ -129,6 +130,12 @@ export class Namespaces {
   commit(): void {
     const { list } = this;
     for (let index = 0; index < list.length; index++) list[index]!.commit();
+  }
+
+  #clear(nsid: number): void {
+    this.#rows.allocated[nsid] = 0;
+    this.#rows.attached[nsid] = 0;
+    this.#rows.flushFailed[nsid] = 0;
   }
 
   #update(): void {

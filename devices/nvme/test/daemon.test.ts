@@ -74,6 +74,8 @@ function image(name: string, sizeBytes = 1 << 20): string {
 test.each([
   [['--drive', 'mem:1M'], 2, '--socket <path> is required'],
   [['--socket', 'x'], 2, '--drive <drive>'],
+  [['--socket', 'x', '--pool', 'x'], 2, 'size= is needed'],
+  [['--socket', 'x', '--pool', 'none/pool,size=1M'], 1, 'none/pool: ENOENT'],
   [['--socket', 'x', '--drive', 'mem:1M', '--bogus'], 2, '--bogus'],
   [['--socket', 'x', '--drive', 'mem:1M', '--doorbells', 'loud'], 2, 'loud'],
   [['--socket', 'x', '--drive', 'mem:100'], 2, 'smaller than a block'],

@@ -15,13 +15,13 @@ export class NvmeDaemon {
   readonly #process: ChildProcess;
   #log = '';
 
-  private constructor(folder: string, drive: string, options: readonly string[]) {
+  private constructor(folder: string, options: readonly string[]) {
     this.folder = folder;
     this.socket = join(folder, 'nvme.sock');
     this.image = join(folder, 'disk.img');
     const main = fileURLToPath(new URL('../src/main.ts', import.meta.url));
     const args = ['--conditions=@sidecard/source', main, '--socket', this.socket];
-    args.push('--drive', drive.replace('IMAGE', this.image), ...options);
+    args.push(...options.map((option) => option.replace('IMAGE', this.image).replace('FOLDER', folder)));
     this.#process = spawn(process.execPath, args, { stdio: ['ignore', 'inherit', 'pipe'] });
     this.#process.stderr!.on('data', (text) => {
       this.#log += text;
@@ -30,7 +30,12 @@ export class NvmeDaemon {
 
   /** `IMAGE` in `drive` is the path of the image. */
   static async start(drive: string, ...options: readonly string[]): Promise<NvmeDaemon> {
-    const daemon = new NvmeDaemon(mkdtempSync(join(tmpdir(), 'nvme-')), drive, options);
+    return NvmeDaemon.startIn(mkdtempSync(join(tmpdir(), 'nvme-')), '--drive', drive, ...options);
+  }
+
+  /** In a folder where another may have been before; `FOLDER` in an option is its path. */
+  static async startIn(folder: string, ...options: readonly string[]): Promise<NvmeDaemon> {
+    const daemon = new NvmeDaemon(folder, options);
     for (let tries = 0; ; tries++) {
       try {
         daemon.connect().close();
@@ -66,6 +71,13 @@ export class NvmeDaemon {
     const maps = readFileSync(`/proc/${this.#process.pid}/maps`, 'utf8').split('\n');
     const files = maps.filter((line) => line.includes(' /')).map((line) => line.slice(line.indexOf(' /') + 1));
     return { fds: fds.sort(), maps: files.sort() };
+  }
+
+  /** SIGKILL: nothing of it is left but what the kernel has under way. */
+  async kill(): Promise<void> {
+    if (!this.running) return;
+    this.#process.kill('SIGKILL');
+    await once(this.#process, 'exit');
   }
 
   /** SIGTERM, as people stop it; its exit code. */

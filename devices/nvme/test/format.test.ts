@@ -113,6 +113,12 @@ describe.each(ways)('Format NVM, %s memory', (way) => {
     expect((await formatNamespace(driver, 2, 0)).status).toBe(Status.invalidField);
   });
 
+  test('wrong: blocks that are larger than the namespace', async () => {
+    const { driver } = await started(way, { drives: [new TestDrive(2048)] });
+    expect((await formatNamespace(driver, 1, to4096)).status).toBe(Status.invalidFormat);
+    expect((await formatNamespace(driver, 1, to512)).status).toBe(Status.success);
+  });
+
   test('FFFFFFFFh: all that are attached; one that is not can be formatted by its own nsid', async () => {
     const drives = [1, 2, 3].map((seed) => new TestDrive(mib, { seed }));
     const { driver } = await started(way, { drives });

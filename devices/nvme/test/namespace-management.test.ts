@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises';
 import {
   AdminOpcode,
   attachNamespace,
@@ -183,6 +184,26 @@ describe.each(ways)('Namespace Management, %s memory', (way) => {
     expect((await deleteNamespace(driver, all)).status).toBe(Status.success);
     expect(await list(driver, 0x10)).toEqual([]);
     expect((await createNamespace(driver, { nsze: 8 })).dw0).toBe(1);
+  });
+
+  test('delete and format at once: one of them comes first', async () => {
+    const { driver, log, settle } = await pooled(way);
+    const outcomes = new Set<string>();
+    for (let patience = 0; patience < 4; patience++) {
+      await createNamespace(driver, { nsze: 8 });
+      const deleted = driver.admin.submit({ opcode: AdminOpcode.namespaceManagement, nsid: 1, cdw10: 1 });
+      for (let turn = 0; turn < patience; turn++) {
+        settle(5);
+        await setImmediate();
+      }
+      const formatted = driver.admin.submit({ opcode: AdminOpcode.formatNvm, nsid: 1 });
+      const statuses = [await driver.admin.completion(deleted), await driver.admin.completion(formatted)];
+      outcomes.add(statuses.map(({ status }) => status).join());
+      await deleteNamespace(driver, all);
+    }
+    outcomes.delete([Status.formatInProgress, Status.success].join());
+    expect([...outcomes]).toEqual([[Status.success, Status.invalidField].join()]);
+    expect(log.lines.filter(({ level }) => level === 'error')).toEqual([]);
   });
 
   test('delete, wrong', async () => {

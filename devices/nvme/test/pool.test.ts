@@ -1,13 +1,300 @@
-import { createNamespace } from '@sidecard/testing';
-import { expect, test } from 'vitest';
-import { started } from './machine.ts';
-import { testPool } from './test-pool.ts';
+import { mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { attachNamespace, createNamespace, deleteNamespace, formatNamespace } from '@sidecard/testing';
+import { describe, expect, test } from 'vitest';
+import { parsePool } from '../src/pool-options.ts';
+import { type PoolEntry, parseTable } from '../src/pool-table.ts';
+import { Status } from '../src/status.ts';
+import { pattern, started } from './machine.ts';
+import { TestDrive } from './test-drive.ts';
+import { type TestPool, testPool } from './test-pool.ts';
 
-test('namespaces outlive the daemon', async () => {
-  const pool = testPool();
-  const { driver } = await started('mapped', { drives: [], controller: { pool: pool.pool } });
-  await createNamespace(driver, { nsze: 64, flbas: 1 });
-  const { raw } = { raw: await driver.identify(0x11, 1) };
-  const next = await started('mapped', { drives: [], controller: { pool: pool.again().pool } });
-  expect(await next.driver.identify(0x11, 1)).toEqual(raw);
+const ENOSPC = 28;
+const EIO = 5;
+const mib = 1 << 20;
+
+/** A machine that has nothing but the pool. */
+const pooled = (pool: TestPool) => started('mapped', { drives: [], controller: { pool: pool.pool } });
+
+const tableOf = ({ path }: TestPool): PoolEntry[] => parseTable(readFileSync(join(path, 'pool.json'), 'utf8'), path);
+const images = ({ path }: TestPool) => readdirSync(path).filter((name) => name.endsWith('.img'));
+
+describe('what a pool keeps', () => {
+  test('namespaces, whether they are attached, how they are formatted, and who they are', async () => {
+    const pool = testPool();
+    const { driver, queue } = await pooled(pool);
+    for (const nsze of [64, 128, 256]) await createNamespace(driver, { nsze });
+    await deleteNamespace(driver, 2);
+    await attachNamespace(driver, 1, 'attach');
+    await formatNamespace(driver, 3, 1);
+    await driver.write(queue, 1, 60, pattern(2048), { blockBytes: 512 });
+    const before = [await driver.identify(0x11, 1), await driver.identify(0x11, 3), await driver.identify(3, 1)];
+    const { subsystemName } = await driver.identifyController();
+
+    const next = await pooled(pool.again());
+    const after = [await next.driver.identify(0x11, 1), await next.driver.identify(0x11, 3)];
+    expect([...after, await next.driver.identify(3, 1)]).toEqual(before);
+    expect((await next.driver.identifyController()).subsystemName).toBe(subsystemName);
+    expect(new DataView(after[1]!.buffer).getUint32(0, true)).toBe(32);
+    expect(await next.driver.read(next.queue, 1, 60, 2048, { blockBytes: 512 })).toEqual(pattern(2048));
+    // The nsid that is free is given again.
+    expect((await createNamespace(next.driver, { nsze: 8 })).dw0).toBe(2);
+  });
+
+  test('its table is for people too, and its files are no others', async () => {
+    const pool = testPool();
+    const { driver } = await pooled(pool);
+    await createNamespace(driver, { nsze: 64, flbas: 1 });
+    await attachNamespace(driver, 1, 'attach');
+    const { raw } = await driver.identifyNamespace(1);
+    const [entry] = JSON.parse(readFileSync(join(pool.path, 'pool.json'), 'utf8')).namespaces;
+    expect(entry).toMatchObject({
+      nsid: 1,
+      state: 'ready',
+      sizeBytes: 64 * 4096,
+      attached: true,
+      notes: { lbaBytes: 4096 },
+      nguid: Buffer.from(raw.subarray(104, 120)).toString('hex'),
+      eui64: Buffer.from(raw.subarray(120, 128)).toString('hex'),
+    });
+    expect(readdirSync(pool.path).sort()).toEqual([entry.file, 'pool.json', 'pool.lock'].sort());
+    expect(statSync(join(pool.path, entry.file)).size).toBe(64 * 4096);
+  });
+
+  test('drives come first: one more than before may be in the way', async () => {
+    const pool = testPool();
+    await createNamespace((await pooled(pool)).driver, { nsze: 8 });
+    const next = pool.again();
+    await expect(started('mapped', { controller: { pool: next.pool } })).rejects.toThrow(
+      /: is namespace 1, and so is drive test drive 1 \(delete it first without the drive, or give fewer drives\)$/,
+    );
+  });
+
+  test('a drive and a pool', async () => {
+    const pool = testPool();
+    const drives = [new TestDrive(mib)];
+    const { driver } = await started('mapped', { drives, controller: { pool: pool.pool } });
+    expect((await createNamespace(driver, { nsze: 8 })).dw0).toBe(2);
+    const next = await started('mapped', { drives, controller: { pool: pool.again().pool } });
+    expect((await next.driver.identify(0x11, 2))[0]).toBe(8);
+  });
+
+  test('a cache, whether there are namespaces or not: drivers ask once', async () => {
+    for (const [options, cache] of [
+      ['size=1M', true],
+      ['size=1M,cache=writethrough', false],
+    ] as const) {
+      const { driver } = await pooled(testPool(options));
+      expect((await driver.identifyController()).volatileWriteCache).toBe(cache);
+    }
+  });
+});
+
+describe('what a start finds', () => {
+  /** A pool with one namespace, and its table changed. */
+  async function changed(change: (entry: Record<string, unknown>, pool: TestPool) => void): Promise<TestPool> {
+    const pool = testPool();
+    const { driver } = await pooled(pool);
+    await createNamespace(driver, { nsze: 64 });
+    const path = join(pool.path, 'pool.json');
+    const table = JSON.parse(readFileSync(path, 'utf8'));
+    change(table.namespaces[0], pool);
+    writeFileSync(path, JSON.stringify(table));
+    return pool;
+  }
+
+  test.each(['creating', 'deleting'])('an intent, %s: the file goes, and the namespace with it', async (state) => {
+    const pool = await changed((entry) => {
+      entry.state = state;
+    });
+    const next = pool.again();
+    expect(images(next)).toEqual([]);
+    const { driver } = await pooled(next);
+    expect((await driver.identify(0x10, 0))[0]).toBe(0);
+    expect((await createNamespace(driver, { nsze: 64 })).dw0).toBe(1);
+    expect(tableOf(next)).toHaveLength(1);
+  });
+
+  test('a file that is gone', async () => {
+    const pool = await changed((entry, { path }) => rmSync(join(path, entry.file as string)));
+    const next = pool.again();
+    await expect(pooled(next)).rejects.toThrow(/the file of a namespace is missing: namespace-[0-9a-f-]+\.img$/);
+  });
+
+  test('namespaces without a table: nothing is swept', async () => {
+    const pool = await changed(() => {});
+    rmSync(join(pool.path, 'pool.json'));
+    expect(() => pool.again()).toThrow(/has namespaces \(namespace-.*\.img\), and no table/);
+    expect(images(pool)).toHaveLength(1);
+  });
+
+  test('files that the table does not know: told, and left alone', async () => {
+    const pool = await changed(() => {});
+    const stranger = 'namespace-00000000-0000-4000-8000-000000000000.img';
+    writeFileSync(join(pool.path, stranger), 'mine');
+    const next = pool.again();
+    expect(next.log.lines).toMatchObject([{ level: 'warn', fields: { file: stranger } }]);
+    expect(images(next)).toContain(stranger);
+  });
+
+  test('less room than the namespaces have', async () => {
+    const pool = await changed(() => {});
+    expect(() => pool.again('size=16K')).toThrow('its namespaces have 32768 bytes, more than size= gives it');
+    pool.again('size=32K');
+  });
+
+  test.each([
+    ['nsid', 0],
+    ['nsid', 5000],
+    ['state', 'gone'],
+    ['file', '../../etc/passwd'],
+    ['file', 'namespace-1.img'],
+    ['sizeBytes', 1.5],
+    ['attached', 1],
+    ['uuid', 'none'],
+    ['notes', { lbaBytes: 7 }],
+  ])('a table whose %s is %j', async (name, value) => {
+    const pool = await changed((entry) => {
+      entry[name] = value;
+    });
+    expect(() => pool.again()).toThrow(/entry 0 is not what it can be$/);
+    expect(images(pool)).toHaveLength(1);
+  });
+
+  test.each([
+    ['no JSON', 'is no JSON'],
+    ['null', 'is not of version 1'],
+    ['{"version":2}', 'is not of version 1'],
+    ['{"version":1}', 'has no namespaces'],
+    ['{"version":1,"namespaces":[null]}', 'nsid of entry 0'],
+  ])('a table that is %s', (text, reason) => {
+    const pool = testPool();
+    writeFileSync(join(pool.path, 'pool.json'), text);
+    expect(() => pool.again()).toThrow(`${join(pool.path, 'pool.json')}: ${reason}`);
+  });
+});
+
+describe('what the host refuses', () => {
+  test('room: the file is gone, and so is the namespace', async () => {
+    const pool = testPool();
+    const { driver, log } = await pooled(pool);
+    const drive = new TestDrive(32 * 1024);
+    drive.fail = ({ operation }) => (operation === 'writeZeroes' ? ENOSPC : 0);
+    pool.folder.next = drive;
+    expect((await createNamespace(driver, { nsze: 64 })).status).toBe(Status.insufficientCapacity);
+    expect(log.lines.at(-1)).toMatchObject({ level: 'warn', message: 'a namespace cannot be made' });
+    expect(images(pool)).toEqual([]);
+    expect(tableOf(pool)).toEqual([]);
+    expect(drive.closed).toBe(true);
+    expect((await createNamespace(driver, { nsze: 64 })).dw0).toBe(1);
+  });
+
+  test('an error of the disk', async () => {
+    const pool = testPool();
+    const { driver } = await pooled(pool);
+    const drive = new TestDrive(32 * 1024);
+    drive.fail = () => EIO;
+    pool.folder.next = drive;
+    expect((await createNamespace(driver, { nsze: 64 })).status).toBe(Status.internalError);
+    expect(images(pool)).toEqual([]);
+  });
+
+  test('its folder: each command fails, and nothing has changed', async () => {
+    const pool = testPool();
+    const { driver, queue } = await pooled(pool);
+    await createNamespace(driver, { nsze: 64 });
+    await createNamespace(driver, { nsze: 64 });
+    await attachNamespace(driver, 1, 'attach');
+    const away = mkdtempSync(join(tmpdir(), 'nvme-pool-away-'));
+    renameSync(pool.path, join(away, 'pool'));
+    try {
+      expect((await createNamespace(driver, { nsze: 8 })).status).toBe(Status.internalError);
+      expect((await deleteNamespace(driver, 1)).status).toBe(Status.internalError);
+      expect((await attachNamespace(driver, 2, 'attach')).status).toBe(Status.internalError);
+      expect((await attachNamespace(driver, 1, 'detach')).status).toBe(Status.internalError);
+      expect((await formatNamespace(driver, 1, 1)).status).toBe(Status.internalError);
+      await driver.read(queue, 1, 0, 512, { blockBytes: 512 });
+    } finally {
+      renameSync(join(away, 'pool'), pool.path);
+      rmSync(away, { recursive: true });
+    }
+    expect((await deleteNamespace(driver, 1)).status).toBe(Status.success);
+    expect((await createNamespace(driver, { nsze: 8 })).dw0).toBe(1);
+    expect(tableOf(pool).map(({ nsid, attached }) => [nsid, attached])).toEqual([
+      [2, false],
+      [1, false],
+    ]);
+  });
+
+  test('SIGTERM while a namespace is made: it is none', async () => {
+    const pool = testPool('size=1G');
+    const { driver, server, handle } = await pooled(pool);
+    const drive = new TestDrive(160 * mib);
+    drive.stalled = true;
+    pool.folder.next = drive;
+    void createNamespace(driver, { nsze: 160 * 2048 }).catch(() => {});
+    while (drive.seen.length === 0) {
+      handle.port.turn();
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    const closing = server.close();
+    drive.stalled = false;
+    server.settle();
+    await closing;
+    expect(drive.seen.length).toBe(1);
+    expect(images(pool)).toEqual([]);
+    expect(tableOf(pool)).toEqual([]);
+  });
+});
+
+describe('the folder', () => {
+  test('is made where there is none, one level deep, for its owner alone', () => {
+    const parent = mkdtempSync(join(tmpdir(), 'nvme-pool-'));
+    try {
+      const path = join(parent, 'new');
+      testPool.at(path).pool.close();
+      expect(statSync(path).mode & 0o777).toBe(0o700);
+      expect(() => testPool.at(join(parent, 'a', 'b'))).toThrow(`pool ${join(parent, 'a', 'b')}: ENOENT`);
+      writeFileSync(join(parent, 'file'), '');
+      expect(() => testPool.at(join(parent, 'file'))).toThrow('is no folder');
+    } finally {
+      rmSync(parent, { recursive: true });
+    }
+  });
+
+  test('is for one daemon at a time', () => {
+    const pool = testPool();
+    expect(() => testPool.at(pool.path)).toThrow(`pool ${pool.path}: is in use by another process`);
+    pool.pool.close();
+    testPool.at(pool.path).pool.close();
+  });
+});
+
+describe('--pool', () => {
+  test('a folder and options', () => {
+    expect(parsePool('/var/pool,size=1G')).toEqual({
+      path: '/var/pool',
+      sizeBytes: 2 ** 30,
+      cache: 'writeback',
+      sparse: false,
+    });
+    expect(parsePool('a,,b,size=4M,cache=none,sparse')).toMatchObject({ path: 'a,b', cache: 'none', sparse: true });
+  });
+
+  test.each([
+    ['', 'no folder'],
+    ['/var/pool', 'size= is needed'],
+    ['/var/pool,size', 'size= is needed'],
+    ['/var/pool,size=many', "'many' is no size"],
+    ['/var/pool,size=0', "'0' is no size"],
+    ['/var/pool,size=9000T', '9000T is more than 8 PiB'],
+    ['/var/pool,size=1G,size=2G', 'size is given twice'],
+    ['/var/pool,size=1G,cache=some', 'cache= is writeback or writethrough or none'],
+    ['/var/pool,size=1G,cache', 'cache= is writeback or writethrough or none'],
+    ['/var/pool,size=1G,sparse=yes', 'sparse has no value'],
+    ['/var/pool,size=1G,readonly', "unknown option 'readonly'"],
+  ])('%s is wrong', (text, reason) => {
+    expect(() => parsePool(text)).toThrow(`--pool ${text}: ${reason}`);
+  });
 });

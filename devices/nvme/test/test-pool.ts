@@ -1,4 +1,4 @@
-import { existsSync, mkdtempSync, rmSync, truncateSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { BlockBackend } from '@sidecard/block';
@@ -14,8 +14,10 @@ import { TestDrive } from './test-drive.ts';
 export class TestPoolFolder extends PoolFolder {
   /** By file. */
   readonly drives: Map<string, TestDrive>;
-  /** Of the next drive that is opened. */
+  /** Of the drives that are opened. */
   slow = false;
+  /** What is opened next, where a test has something in mind with it. */
+  next: TestDrive | null = null;
 
   constructor(options: PoolOptions, drives: Map<string, TestDrive>, log: RecordedLog) {
     super(options, { native: loadNative(), log, clock: new VirtualClock() });
@@ -24,7 +26,8 @@ export class TestPoolFolder extends PoolFolder {
 
   override open(file: string, sizeBytes: number): BlockBackend {
     if (!existsSync(join(this.path, file))) return super.open(file, sizeBytes);
-    const drive = this.drives.get(file) ?? new TestDrive(sizeBytes, { seed: this.drives.size + 100 });
+    const drive = this.drives.get(file) ?? this.next ?? new TestDrive(sizeBytes, { seed: this.drives.size + 100 });
+    this.next = null;
     this.drives.set(file, drive);
     drive.slow = this.slow;
     return drive;
@@ -55,6 +58,9 @@ export function testPool(options = 'size=16M'): TestPool {
   return open(path, options, new Map());
 }
 
+/** In a folder of the test's. */
+testPool.at = (path: string, options = 'size=16M') => open(path, options, new Map());
+
 function open(path: string, options: string, drives: Map<string, TestDrive>): TestPool {
   const log = new RecordedLog();
   const parsed = parsePool(`${path},${options}`);
@@ -79,9 +85,4 @@ function open(path: string, options: string, drives: Map<string, TestDrive>): Te
       return open(path, next, drives);
     },
   };
-}
-
-/** Cuts or grows a file of the pool behind its back. */
-export function cut(pool: TestPool, file: string, sizeBytes: number): void {
-  truncateSync(join(pool.path, file), sizeBytes);
 }
