@@ -80,6 +80,11 @@ export class NvmeDaemon {
     await once(this.#process, 'exit');
   }
 
+  /** SIGHUP: it looks at its drives again. */
+  reload(): void {
+    this.#process.kill('SIGHUP');
+  }
+
   /** SIGTERM, as people stop it; its exit code. */
   async stop(): Promise<number | null> {
     if (this.running) {

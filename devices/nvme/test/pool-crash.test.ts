@@ -15,7 +15,7 @@ import { Attached } from './attached.ts';
 import { NvmeDaemon } from './daemon.ts';
 import { generator } from './test-drive.ts';
 
-const rounds = 24;
+const rounds = 16;
 const sizeBytes = 256 * 1024;
 const poolBytes = 16 * sizeBytes;
 const folder = mkdtempSync(join(tmpdir(), 'nvme-crash-'));
