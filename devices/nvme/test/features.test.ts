@@ -1,7 +1,7 @@
 import { AdminOpcode, type NvmeCommand } from '@sidecard/testing';
 import { describe, expect, test } from 'vitest';
 import { Field, Status } from '../src/status.ts';
-import { machine, started, ways } from './machine.ts';
+import { type Machine, machine, pattern, started, ways } from './machine.ts';
 import { mistakeOf } from './mistakes.ts';
 import { TestDrive } from './test-drive.ts';
 
@@ -39,6 +39,59 @@ describe.each(ways)('Set Features and Get Features, %s memory', (way) => {
       everything.map((feature) => driver.getFeature(feature | Select.capabilities)),
     );
     expect(capabilities).toEqual(everything.map((feature) => (feature === 5 ? 0b110 : 0b100)));
+  });
+
+  test.each<[string, (machine: Machine) => void]>([
+    ['CC.EN', ({ driver }) => Object.assign(driver.registers.cc, { en: 0 })],
+    ['NSSR', ({ driver }) => Object.assign(driver.registers, { nssr: 0x4e56_4d65 })],
+    ['Function Level Reset', ({ handle }) => handle.functionLevelReset()],
+    ['a reset of the machine', ({ client }) => client.reset()],
+  ])('no value outlasts %s', async (_level, reset) => {
+    const made = await started(way);
+    const { driver, handle } = made;
+    /** Every value that a driver can see, but the time (timestamp.test.ts). */
+    const values = async () => {
+      const { admin } = driver;
+      const words = [0x01, 0x02, 0x06, 0x08, 0x0a, 0x0b].map((id) => ({ cdw10: id }));
+      const others = [
+        { cdw10: 0x04 },
+        { cdw10: 0x04, cdw11: 1 << 20 },
+        { cdw10: 0x05, nsid: 1 },
+        { cdw10: 0x09, cdw11: 1 },
+      ];
+      const found: unknown[] = [];
+      for (const one of [...words, ...others]) {
+        found.push((await driver.adminCommand({ opcode: getFeatures, ...one })).dw0);
+      }
+      found.push(await driver.transferIn(admin, { opcode: getFeatures, cdw10: 0x16 }, 512));
+      found.push(await driver.transferIn(admin, { opcode: getFeatures, cdw10: 0x81 }, 8));
+      return found;
+    };
+    const before = await values();
+    for (const [id, value] of [
+      [0x01, 2],
+      [0x02, 0x40],
+      [0x06, 0],
+      [0x08, 0x0303],
+      [0x0a, 1],
+      [0x0b, 0x3f],
+      [0x04, 350],
+      [0x04, (1 << 20) | 280],
+      [0x09, (1 << 16) | 1],
+    ] as const) {
+      await driver.setFeature(id, value);
+    }
+    await driver.setFeature(0x05, 9, 1);
+    await driver.transferOut(driver.admin, { opcode: setFeatures, cdw10: 0x16 }, new Uint8Array(512).fill(1, 0, 2));
+    await driver.transferOut(driver.admin, { opcode: setFeatures, cdw10: 0x81 }, pattern(8));
+    const set = await values();
+    set.forEach((value, index) => {
+      expect(value).not.toEqual(before[index]);
+    });
+    reset(made);
+    handle.setBusMaster(true);
+    await driver.enable();
+    expect(await values()).toEqual(before);
   });
 
   test('reserved bits are not kept', async () => {

@@ -38,13 +38,17 @@ describe.each(ways)('feature 0Eh, Timestamp, %s memory', (way) => {
     expect(await get(made)).toEqual([5, 1]);
   });
 
-  test('a controller reset keeps what the host has set, and begins again what it has not', async () => {
+  test('a controller reset or a Function Level Reset keeps what the host has set, and begins again what it has not', async () => {
     const made = await started(way);
     made.server.clock.advance(1000);
     await made.driver.enable();
     expect(await get(made)).toEqual([0, 0]);
     await set(made, 5_000_000);
     made.server.clock.advance(1000);
+    await made.driver.enable();
+    expect(await get(made)).toEqual([5_001_000, 1]);
+    made.handle.functionLevelReset();
+    made.handle.setBusMaster(true);
     await made.driver.enable();
     expect(await get(made)).toEqual([5_001_000, 1]);
   });
