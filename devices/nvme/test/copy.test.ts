@@ -55,6 +55,23 @@ describe.each(ways)('Copy, %s memory', (way) => {
     expect(Math.max(...drive.seen.map(({ lengthBytes }) => lengthBytes))).toBe(1 << 18);
   });
 
+  test('sources that overlap with the destination are as they are when it gets to them', async () => {
+    const { driver, queue, drive } = await started(way);
+    const before = pattern(1 << 20);
+    drive.bytes.set(before);
+    await driver.copy(queue, 1, 4, [{ lba: 0, blocks: 8 }]);
+    expect(drive.bytes.subarray(4 * 512, 12 * 512)).toEqual(before.subarray(0, 8 * 512));
+    drive.bytes.set(before);
+    await driver.copy(queue, 1, 4, [
+      { lba: 0, blocks: 4 },
+      { lba: 4, blocks: 4 },
+    ]);
+    // The second range has been written by the first.
+    for (const lba of [4, 8]) {
+      expect(drive.bytes.subarray(lba * 512, (lba + 4) * 512)).toEqual(before.subarray(0, 4 * 512));
+    }
+  });
+
   test('FUA reaches the drive with every write; a cache that is turned off is the same', async () => {
     const { driver, queue, drive } = await started(way);
     const seen = () => drive.seen.splice(0).map(({ operation, fua }) => [operation, fua]);
