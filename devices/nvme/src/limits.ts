@@ -19,8 +19,8 @@ export const maxPages = (1 << mdts) + 1;
 export const sglPieces = 512;
 /** Descriptors of one SGL at most, of every kind: a chain that leads round and round has an end. */
 export const sglDescriptors = 4 * sglPieces;
-/** Pieces of a transfer, however it is described. */
-export const maxSegments = sglPieces + 1;
+/** Pieces of a transfer, however it is described, and wherever memory of ours for it is to be had: also where that is in crumbs, which cuts pieces. */
+export const maxSegments = sglPieces + maxPages;
 
 /** CNTLID: the only controller of its subsystem. */
 export const controllerId = 0;

@@ -15,7 +15,7 @@ interface Arena {
 /** The longest run. */
 export const MAX_RUN_BYTES = ARENA_BYTES;
 /** Room for bytes that nobody wants, at a time. */
-export const SINK_BYTES = 1024 * 1024;
+export const SINK_BYTES = 64 * 1024;
 
 /** What a run of `lengthBytes` leaves of its last page. */
 export function pageRest(lengthBytes: number): number {

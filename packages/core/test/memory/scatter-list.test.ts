@@ -239,11 +239,11 @@ describe('lists of memory behind messages', () => {
   test('what nobody wants takes memory once, however many lists have it', () => {
     const native = guest.native as FakeNative;
     const before = native.mappings;
-    const others = Array.from({ length: 20 }, () => guest.memory.scatterList(4));
+    const others = Array.from({ length: 20 }, () => guest.memory.scatterList(42));
     for (const one of others) {
       one.begin('toGuest');
       expect(one.add(BASE, 100)).toBe(true);
-      // 2.5 MiB: three times the room that they share.
+      // Forty times the room that they share.
       expect(one.addSink(2.5 * 2 ** 20)).toBe(true);
       expect(one.lengthBytes).toBe(100 + 2.5 * 2 ** 20);
       fill(one.segments, pattern(one.lengthBytes).bytes);
