@@ -66,6 +66,29 @@ describe.each(ways)('a drive that stalls, %s memory', (way) => {
     expect(drive.bytes.subarray(0, 512)).toEqual(pattern(512, 5));
   });
 
+  test('Compare and Write that waits for a range behind a write that hangs ends in time too, and writes nothing', async () => {
+    const machine = await started(way, impatient);
+    const { driver, queue, drive, ram, settle } = machine;
+    const iova = ram.allocate(4096);
+    ram.store(iova, pattern(512, 6));
+    drive.stalled = true;
+    submit(queue, NvmOpcode.write, iova);
+    settle();
+    const half = (opcode: number, flags: number) =>
+      queue.push({ opcode, flags, nsid: 1, prp1: iova, cdw10: 0, cdw12: 0 });
+    const pair = [half(NvmOpcode.compare, 1), half(NvmOpcode.write, 2)];
+    queue.ring();
+    late(machine);
+    expect(pair.map((cid) => queue.poll(cid)?.status)).toEqual([Status.namespaceNotReady, Status.failedFused]);
+    drive.stalled = false;
+    settle();
+    // The range is anybody's again.
+    const data = pattern(512, 7);
+    const now = await driver.compareAndWrite(queue, 1, 0, pattern(512, 6), data, { blockBytes: 512 });
+    expect(now.map(({ status }) => status)).toEqual([0, 0]);
+    expect(drive.bytes.subarray(0, 512)).toEqual(data);
+  });
+
   test('a controller that is reset meanwhile is ready again in time', async () => {
     const machine = await started(way, impatient);
     const { driver, queue, drive, ram, settle } = machine;
