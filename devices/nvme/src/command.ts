@@ -229,6 +229,10 @@ export class Command extends DmaTask {
     this.#holdsRange = true;
     return this.namespace!.backend.hold(this.#hold);
   }
+  /** Why the range was not to be had, an errno; 0 when it is. */
+  get rangeError(): number {
+    return this.#holdsRange ? this.#hold!.error : 0;
+  }
   /** The hold of `takeRange`, for requests under it. */
   get hold(): RangeHold | null {
     return this.#hold;

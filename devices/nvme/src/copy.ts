@@ -54,6 +54,8 @@ export function copy(controller: Controller, command: Command): boolean {
     if (!command.takeRange(command.slba * lbaBytes, totalBlocks(command) * lbaBytes)) return false;
   }
   if (command.step === Step.holding) {
+    const { rangeError } = command;
+    if (rangeError !== 0) return command.fail(controller.health.driveError('write', rangeError));
     findMarks(command, totalBlocks(command));
     command.step = Step.next;
   }

@@ -173,6 +173,10 @@ function compareFirst(controller: Controller, second: Command, first: Command): 
   const forced = forcesUnitAccess(first);
   const { lengthBytes } = first.data;
   if (second.step === Step.holding) {
+    const { rangeError } = second;
+    if (rangeError !== 0) {
+      return abort(controller, second, first, controller.health.driveError('write', rangeError));
+    }
     second.step = Step.committing;
     if (!beginCommit(second, forced)) return false;
   }

@@ -89,6 +89,27 @@ describe.each(ways)('a drive that stalls, %s memory', (way) => {
     expect(drive.bytes.subarray(0, 512)).toEqual(data);
   });
 
+  test('Copy that waits for its destination behind a write that hangs ends in time too', async () => {
+    const machine = await started(way, impatient);
+    const { driver, queue, drive, ram, settle } = machine;
+    await driver.write(queue, 1, 8, pattern(512, 8), { blockBytes: 512 });
+    drive.stalled = true;
+    submit(queue, NvmOpcode.write, ram.allocate(4096));
+    settle();
+    // One range of format 0: a block from 8.
+    const ranges = ram.allocate(4096);
+    ram.store(ranges, Uint8Array.of(0, 0, 0, 0, 0, 0, 0, 0, 8));
+    const cid = submit(queue, NvmOpcode.copy, ranges);
+    late(machine);
+    expect(queue.poll(cid)).toMatchObject({ status: Status.namespaceNotReady, doNotRetry: false });
+    drive.stalled = false;
+    settle();
+    const again = submit(queue, NvmOpcode.copy, ranges);
+    settle();
+    expect(queue.poll(again)?.status).toBe(Status.success);
+    expect(drive.bytes.subarray(0, 512)).toEqual(pattern(512, 8));
+  });
+
   test('a controller that is reset meanwhile is ready again in time', async () => {
     const machine = await started(way, impatient);
     const { driver, queue, drive, ram, settle } = machine;

@@ -35,6 +35,8 @@ export abstract class RangeHold {
   /** Bytes; they stay as they are until `letGo`. */
   offset = 0;
   lengthBytes = 0;
+  /** 0 while it waits or has the range. A positive errno number once held: it was not to be had (a drive that stalls), and every request under it fails. */
+  error = 0;
   /** Belongs to the backend. */
   slot = -1;
   /** Called once when a `hold` that answered false has the range; never from inside `hold`, but maybe from inside the `letGo` of another. */

@@ -1,10 +1,11 @@
 import { type BlockRequest, RangeHold } from './backend.ts';
 import type { Dated, Deadlines } from './deadlines.ts';
+import { ETIMEDOUT } from './errno.ts';
 import { RangeHolds } from './range-holds.ts';
 import { RangeLocks } from './range-locks.ts';
 
 /**
- * The ranges of a drive whose requests end in time. Nobody waits for a hold longer than for a request: then it is told to its holder as had, and every
+ * The ranges of a drive whose requests end in time. Nobody waits for a hold longer than for a request: then it ends with an error, and every
  * request under it fails.
  */
 export class TimedHolds {
@@ -28,6 +29,7 @@ export class TimedHolds {
     if (hold.slot >= 0) throw new Error('a range that is held is held again');
     const timed = this.#free.pop() ?? this.#add();
     timed.outer = hold;
+    hold.error = 0;
     timed.offset = hold.offset;
     timed.lengthBytes = hold.lengthBytes;
     hold.slot = timed.index;
@@ -82,7 +84,9 @@ export class TimedHolds {
     timed.state = 'late';
     this.#holds.give(timed);
     this.#released();
-    timed.outer!.held();
+    const outer = timed.outer!;
+    outer.error = ETIMEDOUT;
+    outer.held();
   }
 }
 
