@@ -36,9 +36,9 @@ export class HostileScene {
   /** Memory that was unmapped, and is to stay as it is. */
   readonly #gone = new Set<Region>();
 
-  constructor(way: Way, options: MachineOptions = {}) {
+  constructor(way: Way, over: Machine | MachineOptions = {}) {
     this.way = way;
-    this.machine = machine(way, { ramBytes: 1 << 20, ...options });
+    this.machine = 'client' in over ? over : machine(way, { ramBytes: 1 << 20, ...over });
     const { ram } = this.machine;
     this.maps.push({ iova: ram.iova, sizeBytes: ram.sizeBytes, readable: true, writable: true });
     this.island = this.#region(0x3000_0000, 2, 4, true, true);
@@ -62,6 +62,10 @@ export class HostileScene {
   /** Mappings of the guest's side alone. */
   get ownMappings(): number {
     return this.way === 'mapped' ? 4 : 0;
+  }
+
+  close(): void {
+    for (const { ram } of [this.machine, this.island, this.rom, this.sink]) ram.close();
   }
 
   /** Starts the controller, with an I/O queue pair of 16 entries. */
