@@ -37,7 +37,7 @@ export function setFeatures(controller: Controller, command: Command): boolean {
     if (id !== FeatureId.volatileWriteCache || !controller.features.writeThrough) return true;
     command.step = transferred;
   }
-  return flushDrives(controller, command);
+  return flushDrives(controller, command, 'allocated');
 }
 
 /** Get Features (5.15). */

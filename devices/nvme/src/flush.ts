@@ -5,10 +5,10 @@ import type { Controller } from './controller.ts';
 import type { Namespace } from './namespace.ts';
 import { Status } from './status.ts';
 
-/** Flush (NVMe Base 2.0, 7.1): what was completed before is durable. With nsid FFFFFFFFh of all namespaces (VWC bits 2:1). */
+/** Flush (NVMe Base 2.0, 7.1): what was completed before is durable. With nsid FFFFFFFFh of all that are attached (VWC bits 2:1). */
 export function flush(controller: Controller, command: Command): boolean {
   const { nsid } = command;
-  if (nsid === allNamespaces) return flushDrives(controller, command);
+  if (nsid === allNamespaces) return flushDrives(controller, command, 'active');
   if (command.step === 0) {
     const failure = enterNamespace(controller, command);
     if (failure !== Status.success) return command.fail(failure);
@@ -20,13 +20,13 @@ export function flush(controller: Controller, command: Command): boolean {
 }
 
 /**
- * Flushes one drive after the other, all of them, and fails when one does. `command.cursor` is the nsid of the next, times two, plus one while it is
+ * Flushes one drive after the other, all that there are, and fails when one does. `command.cursor` is the nsid of the next, times two, plus one while it is
  * under way.
  */
-export function flushDrives(controller: Controller, command: Command): boolean {
+export function flushDrives(controller: Controller, command: Command, which: 'active' | 'allocated'): boolean {
   const { namespaces } = controller;
   while (command.cursor >> 1 <= namespaces.limit) {
-    const namespace = command.namespace ?? namespaces.allocated(command.cursor >> 1);
+    const namespace = command.namespace ?? namespaces[which](command.cursor >> 1);
     if (namespace === null) {
       command.cursor += 2;
       continue;

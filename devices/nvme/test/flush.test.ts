@@ -1,4 +1,4 @@
-import { NvmOpcode } from '@sidecard/testing';
+import { attachNamespace, NvmOpcode } from '@sidecard/testing';
 import { describe, expect, test } from 'vitest';
 import { Status } from '../src/status.ts';
 import { pattern, started, ways } from './machine.ts';
@@ -32,6 +32,17 @@ describe.each(ways)('Flush, %s memory', (way) => {
       // One that has failed stays failed, and is not asked again.
       expect(drives.map(({ seen }) => seen.length)).toEqual([1, Math.min(2, index + 1), index + 1]);
     }
+  });
+
+  test('of all does not mind a namespace that is detached', async () => {
+    const drives = [new TestDrive(1 << 20, { seed: 1 }), new TestDrive(1 << 20, { seed: 2 })];
+    const { driver, queue } = await started(way, { drives });
+    drives[1]!.fail = ({ operation }) => (operation === 'flush' ? EIO : 0);
+    const all = { opcode: NvmOpcode.flush, nsid: 0xffff_ffff };
+    expect((await attachNamespace(driver, 2, 'detach')).status).toBe(Status.success);
+    expect((await driver.submit(queue, all)).status).toBe(Status.success);
+    // But what turns the cache off has to mean every drive.
+    await expect(driver.setFeature(6, 0)).rejects.toThrow('2h/80h');
   });
 
   test('that failed stays failed, and so do durable writes', async () => {

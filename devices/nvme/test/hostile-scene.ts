@@ -1,6 +1,8 @@
+import { setTimeout } from 'node:timers/promises';
 import { DmaMapFlag } from '@sidecard/core';
-import { GuestRam, type QueuePair } from '@sidecard/testing';
+import { GuestRam, NvmeError, type QueuePair } from '@sidecard/testing';
 import { expect } from 'vitest';
+import { Status } from '../src/status.ts';
 import { type Machine, type MachineOptions, machine, pattern, type Way } from './machine.ts';
 
 const canary = 0xa5;
@@ -127,7 +129,7 @@ export class HostileScene {
     const { sizeBlocks, blockBytes } = await driver.identifyNamespace(1);
     const data = pattern(4096, 9);
     if (sizeBlocks > 0) {
-      await driver.write(queue, 1, 64, data, { blockBytes });
+      await this.#write(queue, data, blockBytes);
       expect(await driver.read(queue, 1, 64, 4096, { blockBytes })).toEqual(data);
     }
     await driver.disable();
@@ -135,6 +137,20 @@ export class HostileScene {
     expect(controller.inFlight).toBe(0);
     expect(log.lines.filter(({ level }) => level === 'error')).toEqual([]);
     this.check();
+  }
+
+  /** As soon as a format, which no reset ends, has ended. */
+  async #write(queue: QueuePair, data: Uint8Array, blockBytes: number): Promise<void> {
+    for (let tries = 0; tries < 500; tries++) {
+      try {
+        return await this.machine.driver.write(queue, 1, 64, data, { blockBytes });
+      } catch (error) {
+        if (!(error instanceof NvmeError) || error.completion.status !== Status.formatInProgress) throw error;
+        this.machine.settle();
+        await setTimeout(10);
+      }
+    }
+    throw new Error('the format never ends');
   }
 
   /** `pages` mapped pages behind `before` that are not, and as many after them. */

@@ -32,6 +32,8 @@ export class DiskModel {
   readonly blockBytes: number;
   readonly blocks: readonly History<number>[];
   /** A flush has failed, and so do all that follow (storage.md, Durability). */
+  /** Attached: commands for it find it. */
+  attached = true;
   flushMayFail = false;
   /** When the driver was told: what begins later fails for certain. */
   flushFailedAt = Number.POSITIVE_INFINITY;

@@ -26,7 +26,7 @@ export interface ModelParts {
 /** What the specification says of a controller that was sent what has been sent so far. */
 export class Model {
   readonly memory: GuestPages;
-  readonly disks: readonly DiskModel[];
+  readonly disks: DiskModel[];
   readonly drives: readonly ModelDrive[];
   readonly random: () => number;
   /** Guest memory is shared with the device. */
@@ -56,7 +56,7 @@ export class Model {
 
   constructor(parts: ModelParts) {
     this.memory = parts.memory;
-    this.disks = parts.disks;
+    this.disks = [...parts.disks];
     this.drives = parts.drives;
     this.random = parts.random;
     this.mapped = parts.mapped;
@@ -74,6 +74,12 @@ export class Model {
   /** I/O queues that take commands. */
   get ioQueues(): SubmissionRing[] {
     return [...this.submission.values()].filter(({ id, state }) => id !== 0 && state === 'live');
+  }
+
+  /** The namespace that commands are for; null: none is active by that number. */
+  disk(nsid: number): DiskModel | null {
+    const disk = this.disks[nsid - 1];
+    return disk?.attached ? disk : null;
   }
 
   /** How a command fails whose namespace is not there: inactive, or none that can be (3.2.1.1, 3.2.1.4). */

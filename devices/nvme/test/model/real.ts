@@ -25,6 +25,7 @@ export interface Setup {
   readonly readOnly: boolean;
   readonly volatileCache: boolean;
   readonly msix: boolean;
+  readonly slow: boolean;
 }
 
 /** A port whose client answers DMA messages late and in any order; only writes keep theirs, as with any client there is. */
@@ -135,12 +136,15 @@ export class Real {
   }
 
   /**
-   * DMA messages that had been sent before a reset was answered take place: nobody can take them back, and a client may serve them after the answer
-   *. What comes later is the device's mistake.
+   * Writes by messages that had been sent before a reset was answered take place: nobody can take them back, and a client may serve them after the
+   * answer. What comes later is the device's mistake. Reads may be answered as late as they like.
    */
-  serveOldMessages(): void {
+  serveOldWrites(): void {
     const { dma } = this.client.wire;
-    for (const request of dma.held.splice(0)) dma.answer(request);
+    for (const request of dma.held.filter(({ kind }) => kind === 'write')) {
+      dma.held.splice(dma.held.indexOf(request), 1);
+      dma.answer(request);
+    }
   }
 
   hangUp(): void {

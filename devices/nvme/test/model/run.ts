@@ -3,9 +3,11 @@ import type { Way } from '../machine.ts';
 import { generator } from '../test-drive.ts';
 import { actions } from './actions/index.ts';
 import { Reset, Start } from './actions/resets.ts';
+import { WrongDoorbell } from './actions/submit.ts';
 import { drain } from './actions/time.ts';
+import { EventRequest } from './commands/events.ts';
 import { askDefaults, askFeatures } from './commands/features.ts';
-import { askLogs } from './commands/information.ts';
+import { askLogs, clearErrors } from './commands/information.ts';
 import { DiskModel } from './disk-model.ts';
 import { Model } from './model.ts';
 import { ModelDrive } from './model-drive.ts';
@@ -21,6 +23,7 @@ const setup: fc.Arbitrary<Setup> = fc.record({
   readOnly: fc.integer({ min: 0, max: 3 }).map((n) => n === 3),
   volatileCache: fc.integer({ min: 0, max: 3 }).map((n) => n !== 3),
   msix: fc.boolean(),
+  slow: fc.boolean(),
 });
 
 /** What all runs of this process have done. */
@@ -57,6 +60,7 @@ function begin(way: Way, drawn: Setup): { model: Model; real: Real } {
         random,
       ),
   );
+  for (const drive of drives) drive.slow = drawn.slow;
   const disks = drives.map((drive, index) => new DiskModel(index + 1, drawn.lbaBytes, drive));
   const real = new Real(way, drawn, drives, random);
   const model = new Model({ memory: real.memory, disks, drives, random, mapped: way === 'mapped' });
@@ -74,7 +78,11 @@ async function finish(model: Model, real: Real): Promise<void> {
   if (model.state === 'enabled') drain(model, real);
   if (model.state === 'shutDown') new Reset('cc', 0).act(model, real);
   if (model.state === 'disabled') new Start(16, []).act(model, real);
-  ask(model, real, [...askFeatures(model), ...askLogs(model)]);
+  ask(model, real, [...askFeatures(model), ...askLogs(model), clearErrors(model)]);
+  // An event is told, whatever was told before.
+  ask(model, real, [new EventRequest(model)]);
+  new WrongDoorbell(9, false).act(model);
+  drain(model, real);
   new Reset('cc', 0).act(model, real);
   real.turn(50);
   model.memory.check('after the last reset');

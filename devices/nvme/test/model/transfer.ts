@@ -14,6 +14,8 @@ export interface Shape {
   readonly sgl: { readonly parts: readonly number[]; readonly perSegment: number } | null;
 }
 
+export const plainShape: Shape = { offset: 0, listRoom: 512, wrong: null, sgl: null };
+
 /** Where no memory is. */
 export const hole = 0x7f00_0000_0000;
 

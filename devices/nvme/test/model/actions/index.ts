@@ -18,6 +18,7 @@ import { write, writeZeroes } from '../commands/write.ts';
 import type { Plan } from '../pending.ts';
 import type { Action } from './action.ts';
 import { DriveFails, DriveSpeed } from './drives.ts';
+import { Attachment, Format } from './namespaces.ts';
 import { Reset, ShutDown, Start } from './resets.ts';
 import { Submit, WrongDoorbell } from './submit.ts';
 import { Drain, Reap, Sleep, Turns } from './time.ts';
@@ -72,6 +73,10 @@ export const actions: fc.Arbitrary<Action>[] = [
   fc.constant(new Drain()),
   eventRequest.map((one) => new Submit('admin', new Array<Plan>(5).fill(one), true)),
   fc.constant(new Sleep()),
+  fc
+    .record({ nsid: fc.constantFrom(1, 2), index: fc.nat(1), isReset: fc.boolean() })
+    .map(({ nsid, index, isReset }) => new Format(nsid, index, isReset)),
+  fc.constantFrom(1, 2, 2).map((nsid) => new Attachment(nsid)),
   ...new Array<fc.Arbitrary<Action>>(3).fill(
     fc
       .record({ entries: fc.constantFrom(8, 9, 32, 64), queues })

@@ -109,7 +109,7 @@ export class Reset extends Action {
         disable(real, 0);
         break;
     }
-    if (beyondController) real.serveOldMessages();
+    if (beyondController) real.serveOldWrites();
     const told = this.#kind !== 'subsystem' || real.csts.nssro === 1;
     must(real.status === 0 && told, () => `CSTS is ${real.csts.value} after a reset`);
     model.memory.check(`${this}`);

@@ -62,7 +62,7 @@ export abstract class BlockCommand extends Pending {
   constructor(model: Model, { nsid, first, count, beyond }: Target, transfer: Transfer | null) {
     super(model, transfer);
     this.nsid = nsid;
-    this.disk = model.disks[nsid - 1] ?? null;
+    this.disk = model.disk(nsid);
     const size = this.disk?.blocks.length ?? 128;
     this.count = Math.min(count, size);
     this.first = Math.min(first, size - this.count) + (beyond ? size : 0);

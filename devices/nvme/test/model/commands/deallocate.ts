@@ -23,7 +23,7 @@ class DatasetManagement extends Pending {
 
   constructor(model: Model, nsid: number, ranges: readonly Range[], attributes: number, transfer: Transfer) {
     super(model, transfer);
-    this.#disk = model.disks[nsid - 1] ?? null;
+    this.#disk = model.disk(nsid);
     this.#ranges = ranges;
     this.#deallocates = (attributes & 4) !== 0;
     const opcode = NvmOpcode.datasetManagement;

@@ -63,7 +63,7 @@ const uses: fc.Arbitrary<FeatureUse> = fc.oneof(
 function statusesOf(model: Model, { feature, nsid, statuses }: FeatureUse): readonly number[] {
   const cached = model.drives.some(({ geometry }) => geometry.volatileCache);
   if (feature === Feature.volatileWriteCache && !cached) return [Status.invalidField];
-  if (nsid > model.disks.length) return [Status.invalidNamespace, Status.invalidField];
+  if (nsid > 0 && model.disk(nsid) === null) return [model.missing(nsid)];
   return statuses;
 }
 

@@ -7,7 +7,7 @@ import { Pending, type Plan } from '../pending.ts';
 
 /** Every namespace, or the one with that number; none: there is none. */
 function disksOf(model: Model, nsid: number): readonly DiskModel[] {
-  return nsid === 0xffff_ffff ? model.disks : model.disks.filter((disk) => disk.nsid === nsid);
+  return model.disks.filter((disk) => disk.attached && (nsid === 0xffff_ffff || disk.nsid === nsid));
 }
 
 /** Statuses of a command that flushes these drives: once one has failed, those after it do for good (storage.md, Durability). */
@@ -39,7 +39,7 @@ class Flush extends Pending {
   }
 
   override ended(completion: NvmeCompletion): void {
-    const known = this.#disks.length > 0;
+    const known = this.#disks.length > 0 || this.sqe.nsid === 0xffff_ffff;
     const statuses = flushStatuses(this, this.#disks, completion);
     this.expect(completion, ...(known ? statuses : [this.model.missing(this.sqe.nsid)]));
     if (completion.status !== Status.success) return;

@@ -4,7 +4,7 @@ import { Cns, LogPage } from '../../../src/commands.ts';
 import { Status } from '../../../src/status.ts';
 import type { Model } from '../model.ts';
 import { Pending, type Plan } from '../pending.ts';
-import { Transfer } from '../transfer.ts';
+import { plainShape, Transfer } from '../transfer.ts';
 import { must } from '../violation.ts';
 import { prpShape } from './blocks.ts';
 
@@ -36,19 +36,23 @@ abstract class Question extends Pending {
 class Identify extends Question {
   override ended(completion: NvmeCompletion): void {
     const { nsid = 0, cdw10: cns } = this.sqe;
-    const disk = this.model.disks[nsid - 1];
+    const disk = this.model.disk(nsid);
     const about = cns === Cns.namespace || cns === Cns.namespaceDescriptors || cns === Cns.independentNamespace;
     const missing = this.model.missing(nsid);
     // Of one that is inactive the structure is there, and all zeroes (3.2.1.4).
-    const blank = cns === Cns.namespace && missing === Status.invalidField;
-    const wrong: number[] = about && disk === undefined && !blank ? [missing] : [];
+    const structure = cns === Cns.namespace || cns === Cns.independentNamespace;
+    const blank = structure && missing === Status.invalidField;
+    const wrong: number[] = about && disk === null && !blank ? [missing] : [];
     this.expect(completion, ...(wrong.length > 0 ? wrong : this.transferStatuses));
     if (completion.status !== Status.success) return;
     this.checkConstant();
     const view = new DataView(this.transfer!.load().buffer);
     if (cns === Cns.namespace) this.#checkSize(view.getUint32(0, true), disk?.blocks.length ?? 0);
     if (cns === Cns.activeNamespaces)
-      this.#checkSize(view.getUint32(0, true), nsid < this.model.disks.length ? nsid + 1 : 0);
+      this.#checkSize(
+        view.getUint32(0, true),
+        this.model.disks.find((one) => one.attached && one.nsid > nsid)?.nsid ?? 0,
+      );
   }
 
   #checkSize(found: number, wanted: number): void {
@@ -77,7 +81,11 @@ export const identify: fc.Arbitrary<Plan> = fc
   }));
 
 /** Whose events a log page clears (figure 145). */
-const eventTypes: { readonly [page: number]: number } = { [LogPage.error]: 0, [LogPage.health]: 1 };
+const eventTypes: { readonly [page: number]: number } = {
+  [LogPage.error]: 0,
+  [LogPage.health]: 1,
+  [LogPage.changedNamespaces]: 2,
+};
 
 /** Get Log Page (5.16). */
 class GetLogPage extends Question {
@@ -123,19 +131,32 @@ class GetLogPage extends Question {
       if (whole) model.health.check(bytes, this.#counters);
     } else if (this.#page === LogPage.error) {
       if (this.#offset === 0 && bytes.length === 4096) model.errorLog.check(bytes, this.#known, model.inFlight.length);
-    } else this.checkConstant();
+    } else if (this.#page !== LogPage.changedNamespaces) this.checkConstant();
   }
+}
+
+/** The error log, which lets its events come again. */
+export function clearErrors(model: Model): Pending {
+  return new GetLogPage(model, LogPage.error, 0, false, Transfer.prp(model.memory, 4096, plainShape)!);
 }
 
 /** The logs that count, whole, for the end of a run. */
 export function askLogs(model: Model): Pending[] {
   return [LogPage.health, LogPage.error].map((page) => {
-    const transfer = Transfer.prp(model.memory, 4096, { offset: 0, listRoom: 512, wrong: null, sgl: null });
+    const transfer = Transfer.prp(model.memory, 4096, plainShape);
     return new GetLogPage(model, page, 0, true, transfer!);
   });
 }
 
-const pages = [LogPage.supported, LogPage.error, LogPage.health, LogPage.firmware, LogPage.commandEffects, 0x7f];
+const pages = [
+  LogPage.supported,
+  LogPage.error,
+  LogPage.health,
+  LogPage.firmware,
+  LogPage.commandEffects,
+  LogPage.changedNamespaces,
+  0x7f,
+];
 
 export const getLogPage: fc.Arbitrary<Plan> = fc
   .record({
