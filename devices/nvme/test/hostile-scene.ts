@@ -1,6 +1,6 @@
 import { setTimeout } from 'node:timers/promises';
 import { DmaMapFlag } from '@sidecard/core';
-import { GuestRam, NvmeError, type QueuePair } from '@sidecard/testing';
+import { GuestRam, NvmeError, type QueuePair, until } from '@sidecard/testing';
 import { expect } from 'vitest';
 import { Status } from '../src/status.ts';
 import { type Machine, type MachineOptions, machine, pattern, type Way } from './machine.ts';
@@ -123,6 +123,9 @@ export class HostileScene {
     drive.stalled = false;
     handle.setBusMaster(true);
     settle(500);
+    // As Linux: until it is not ready, whatever else it says meanwhile.
+    driver.registers.cc.value = 0;
+    await until(handle.port, () => driver.registers.csts.rdy === 0, 'CSTS.RDY to be 0');
     await driver.enable();
     const queue = await driver.createQueues(1);
     // Formatted anew, or detached, by then: whatever it is now.
