@@ -3,6 +3,8 @@ import { must } from './violation.ts';
 
 /** Every write of a block has a number of its own, and fills it with words made of that; zeroes are number 0. */
 export const zeroes = 0;
+/** What Write Uncorrectable leaves: what is there is no longer to be read. */
+export const unreadable = -2;
 
 export function fillBlock(words: Uint32Array, at: number, count: number, tag: number): void {
   for (let index = 0; index < count; index++)
@@ -78,12 +80,18 @@ export class DiskModel {
     }
   }
 
+  /** A read since then may have met a block that cannot be read. */
+  mayBeUnreadable(first: number, count: number, since: number): boolean {
+    return this.blocks.slice(first, first + count).some((block) => block.allows(unreadable, since));
+  }
+
   /** What was written before `since` would survive a loss of power now. */
   checkDurable(since: number, what: string, first = 0, count = this.blocks.length): void {
     const { durable } = this.#platter;
     const bytes = durable.subarray(first * this.blockBytes, (first + count) * this.blockBytes);
     for (const [index, tag] of this.#tags(bytes).entries()) {
       const block = this.blocks[first + index]!;
+      if (block.allows(unreadable, since)) continue;
       must(
         block.allows(tag, since),
         () => `${what}: block ${first + index} of namespace ${this.nsid} is durable as ${tag}, not as one of ${block}`,
@@ -93,8 +101,17 @@ export class DiskModel {
 
   /** Nothing is in flight: the drive has what it says from here on. */
   look(now: number): void {
-    this.checkRead(0, this.#platter.bytes, now, now, 'the drive');
-    for (const block of this.blocks) block.prune();
+    for (const [index, tag] of this.#tags(this.#platter.bytes).entries()) {
+      const block = this.blocks[index]!;
+      // What is under a mark is nobody's business.
+      if (!block.allows(unreadable, now)) {
+        must(
+          block.saw(tag, now, now),
+          () => `the drive: block ${index} of namespace ${this.nsid} is ${tag}, not one of ${block}`,
+        );
+      }
+      block.prune();
+    }
   }
 
   #tags(bytes: Uint8Array): number[] {

@@ -2,6 +2,8 @@
 export interface Written<T> {
   /** Undefined: nobody knows yet; the first that reads it does. */
   value: T | undefined;
+  /** What it could be while nobody knows; null: anything. */
+  could: ((value: T) => boolean) | null;
   readonly begun: number;
   /** It has happened by then, or never does. Infinity: it is under way. */
   ended: number;
@@ -18,13 +20,21 @@ export class History<T> {
   #entries: Written<T>[];
 
   constructor(value: T | undefined) {
-    this.#entries = [{ value, begun: -1, ended: -1, gone: Number.POSITIVE_INFINITY }];
+    this.#entries = [{ value, could: null, begun: -1, ended: -1, gone: Number.POSITIVE_INFINITY }];
   }
 
   /** A write is submitted: from now on it may be seen. */
   begin(value: T, now: number): Written<T> {
     const forever = Number.POSITIVE_INFINITY;
-    const entry: Written<T> = { value, begun: now, ended: forever, gone: forever };
+    const entry: Written<T> = { value, could: null, begun: now, ended: forever, gone: forever };
+    this.#entries.push(entry);
+    return entry;
+  }
+
+  /** A write of something that only its passing tells. */
+  beginAmong(could: (value: T) => boolean, now: number): Written<T> {
+    const forever = Number.POSITIVE_INFINITY;
+    const entry: Written<T> = { value: undefined, could, begun: now, ended: forever, gone: forever };
     this.#entries.push(entry);
     return entry;
   }
@@ -48,7 +58,7 @@ export class History<T> {
   }
 
   allows(value: T, since: number): boolean {
-    return this.possible(since).some((entry) => entry.value === value || entry.value === undefined);
+    return this.possible(since).some((entry) => mayBe(entry, value));
   }
 
   /** True when an access since then cannot but meet a value that passes. */
@@ -58,15 +68,13 @@ export class History<T> {
 
   /** An access from `since` to `now` has met the value. False: it cannot have. */
   saw(value: T, since: number, now: number): boolean {
-    const unknown = this.#entries.find((entry) => entry.value === undefined);
-    const found = this.possible(since).filter((entry) => entry.value === value);
-    if (found.length === 0) {
-      if (unknown === undefined || unknown.gone <= since) return false;
-      unknown.value = value;
-      found.push(unknown);
-    }
+    const found = this.possible(since).filter((entry) => mayBe(entry, value));
+    if (found.length === 0) return false;
     // It has happened by now, whenever its command completes.
-    if (found.length === 1) this.drop(found[0]!, now);
+    if (found.length === 1) {
+      found[0]!.value = value;
+      this.drop(found[0]!, now);
+    }
     for (const other of this.#entries) {
       if (!found.includes(other) && other.ended < since) other.gone = Math.min(other.gone, now);
     }
@@ -83,4 +91,9 @@ export class History<T> {
       .map(({ value, begun, ended, gone }) => `${value}@${begun}-${ended}${gone === Infinity ? '' : ` gone ${gone}`}`)
       .join(', ');
   }
+}
+
+/** Whether it is that value, as far as anybody knows. */
+export function mayBe<T>({ value, could }: Written<T>, wanted: T): boolean {
+  return value === undefined ? (could?.(wanted) ?? true) : value === wanted;
 }

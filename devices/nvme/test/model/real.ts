@@ -1,5 +1,8 @@
+import { Command, REGION_ACCESS_BYTES, RegionAccess, RegionIndex } from '@sidecard/core';
 import { FakeNative } from '@sidecard/native';
 import {
+  CapabilityId,
+  encodeFields,
   GuestRam,
   InProcessServer,
   NvmeDriver,
@@ -151,20 +154,42 @@ export class Real {
     this.port.close();
   }
 
-  turn(count: number): void {
+  /** Some time; promises of the device have theirs between turns. */
+  async turn(count: number): Promise<void> {
     for (let turn = 0; turn < count; turn++) {
       this.#wakeByDrives();
       this.port.turn();
+      await null;
     }
   }
 
   /** @throws Violation when it never comes. */
-  until(condition: () => boolean, what: string): void {
-    for (let turn = 0; !condition(); turn++) {
-      must(turn < patience, () => `${what} never comes`);
-      this.#wakeByDrives();
-      this.port.turn();
+  async until(condition: () => boolean, what: string): Promise<void> {
+    for (let turns = 0; !condition(); turns++) {
+      must(turns < patience, () => `${what} never comes`);
+      await this.turn(1);
     }
+  }
+
+  /** A message of the client that is answered when the device has ended what it does. */
+  async request(command: number, payload: Uint8Array = new Uint8Array(0)): Promise<void> {
+    const { wire } = this.client;
+    const id = wire.send(command, payload);
+    const answer = () => wire.replies.findIndex((reply) => reply.id === id);
+    await this.until(() => answer() >= 0, `the answer to message ${command}`);
+    const [reply] = wire.replies.splice(answer(), 1);
+    must(reply!.error === 0, () => `message ${command} was answered with error ${reply!.error}`);
+  }
+
+  /** Function Level Reset (PCI Express Base 3.0, 7.8.4). */
+  async functionLevelReset(): Promise<void> {
+    const bytes = Uint8Array.of(0, 0x80);
+    const offset = this.handle.find(CapabilityId.express)! + 8;
+    const payload = new Uint8Array(REGION_ACCESS_BYTES + bytes.length);
+    const fields = { offset, region: RegionIndex.config, count: bytes.length };
+    payload.set(encodeFields(RegionAccess, REGION_ACCESS_BYTES, fields));
+    payload.set(bytes, RegionAccess.data);
+    await this.request(Command.regionWrite, payload);
   }
 
   /** Lets the process fall asleep, as far as there is nothing to do: every source says how it is to be woken. */

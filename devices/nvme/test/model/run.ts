@@ -40,7 +40,7 @@ export function agreement(
     ...(replayPath !== undefined && { replayPath }),
   });
   return fc.asyncProperty(setup, commands, async (drawn, sequence) => {
-    const scene = begin(way, drawn);
+    const scene = await begin(way, drawn);
     await fc.asyncModelRun(() => scene, sequence);
     await finish(scene.model, scene.real);
     tally.histories++;
@@ -48,7 +48,7 @@ export function agreement(
   });
 }
 
-function begin(way: Way, drawn: Setup): { model: Model; real: Real } {
+async function begin(way: Way, drawn: Setup): Promise<{ model: Model; real: Real }> {
   const random = generator(drawn.seed);
   const drives = Array.from(
     { length: drawn.drives },
@@ -64,37 +64,37 @@ function begin(way: Way, drawn: Setup): { model: Model; real: Real } {
   const disks = drives.map((drive, index) => new DiskModel(index + 1, drawn.lbaBytes, drive));
   const real = new Real(way, drawn, drives, random);
   const model = new Model({ memory: real.memory, disks, drives, random, mapped: way === 'mapped' });
-  new Start(16, [
+  await new Start(16, [
     { entries: 16, shared: false },
     { entries: 5, shared: false },
     { entries: 64, shared: true },
   ]).act(model, real);
-  ask(model, real, askDefaults(model));
+  await ask(model, real, askDefaults(model));
   return { model, real };
 }
 
 /** Asks everything that can be asked, then resets the controller, and looks at what is left. */
 async function finish(model: Model, real: Real): Promise<void> {
-  if (model.state === 'enabled') drain(model, real);
-  if (model.state === 'shutDown') new Reset('cc', 0).act(model, real);
-  if (model.state === 'disabled') new Start(16, []).act(model, real);
-  ask(model, real, [...askFeatures(model), ...askLogs(model), clearErrors(model)]);
+  if (model.state === 'enabled') await drain(model, real);
+  if (model.state === 'shutDown') await new Reset('cc', 0).act(model, real);
+  if (model.state === 'disabled') await new Start(16, []).act(model, real);
+  await ask(model, real, [...askFeatures(model), ...askLogs(model), clearErrors(model)]);
   // An event is told, whatever was told before.
-  ask(model, real, [new EventRequest(model)]);
+  await ask(model, real, [new EventRequest(model)]);
   new WrongDoorbell(9, false).act(model);
-  drain(model, real);
-  new Reset('cc', 0).act(model, real);
-  real.turn(50);
+  await drain(model, real);
+  await new Reset('cc', 0).act(model, real);
+  await real.turn(50);
   model.memory.check('after the last reset');
   model.lookAtDrives();
   await real.checkReleased();
 }
 
-function ask(model: Model, real: Real, questions: readonly Pending[]): void {
+async function ask(model: Model, real: Real, questions: readonly Pending[]): Promise<void> {
   const ring = model.submission.get(0)!;
   for (const question of questions) {
-    if (ring.full) drain(model, real);
+    if (ring.full) await drain(model, real);
     model.submit(ring, question);
   }
-  drain(model, real);
+  await drain(model, real);
 }

@@ -9,10 +9,10 @@ export abstract class Action implements fc.AsyncCommand<Model, Real> {
     return true;
   }
 
-  abstract act(model: Model, real: Real): void;
+  abstract act(model: Model, real: Real): void | Promise<void>;
 
   async run(model: Model, real: Real): Promise<void> {
-    this.act(model, real);
+    await this.act(model, real);
     model.memory.check(`${this}`);
   }
 

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { compare } from '../commands/compare.ts';
+import { copy } from '../commands/copy.ts';
 import { deallocate } from '../commands/deallocate.ts';
 import { doorbellBufferConfig } from '../commands/doorbell-buffers.ts';
 import { abort, eventRequest } from '../commands/events.ts';
@@ -14,7 +15,9 @@ import {
   wrongQueue,
 } from '../commands/queues.ts';
 import { read } from '../commands/read.ts';
+import { verify } from '../commands/verify.ts';
 import { write, writeZeroes } from '../commands/write.ts';
+import { writeUncorrectable } from '../commands/write-uncorrectable.ts';
 import type { Plan } from '../pending.ts';
 import type { Action } from './action.ts';
 import { DriveFails, DriveSpeed } from './drives.ts';
@@ -31,6 +34,9 @@ const io: fc.Arbitrary<Plan> = fc.oneof(
   { weight: 2, arbitrary: compare },
   { weight: 2, arbitrary: flush },
   { weight: 2, arbitrary: deallocate },
+  { weight: 1, arbitrary: verify },
+  { weight: 1, arbitrary: writeUncorrectable },
+  { weight: 2, arbitrary: copy },
 );
 
 /** Commands of the admin queue. */

@@ -38,7 +38,7 @@ async function run(model: Model, real: Real, command: Pending, rounds = 1000): P
   model.submit(ring, command);
   ring.ring();
   for (let round = 0; round < rounds && command.status === null; round++) {
-    real.turn(10);
+    await real.turn(10);
     await setImmediate();
     model.reapAll(1000);
   }
@@ -62,9 +62,9 @@ export class Format extends Action {
     return model.state === 'enabled' && this.#nsid <= model.disks.length;
   }
 
-  override async run(model: Model, real: Real): Promise<void> {
+  async act(model: Model, real: Real): Promise<void> {
     const drive = model.drives[this.#nsid - 1]!;
-    drain(model, real);
+    await drain(model, real);
     drive.failNext = 0;
     const { readOnly } = drive.geometry;
     const statuses: number[] = [readOnly ? Status.namespaceWriteProtected : Status.success];
@@ -75,7 +75,7 @@ export class Format extends Action {
     const status = await run(model, real, command, this.#isReset ? 2 : 1000);
     if (status === null) await this.#lose(model, real);
     else if (status === Status.success) this.#replace(model, formats[this.#index]!);
-    drain(model, real);
+    await drain(model, real);
   }
 
   /** Its answer never comes; the format may have begun, and ends then. */
@@ -83,12 +83,12 @@ export class Format extends Action {
     must(this.#isReset, () => `${this} is never answered`);
     const old = model.disks[this.#nsid - 1]!;
     const before = old.begin(0, new Array<number>(old.blocks.length).fill(0), model.now);
-    new Reset('cc', 0).act(model, real);
+    await new Reset('cc', 0).act(model, real);
     for (let round = 0; round < 100; round++) {
-      real.turn(10);
+      await real.turn(10);
       await setImmediate();
     }
-    new Start(16, []).act(model, real);
+    await new Start(16, []).act(model, real);
     const transfer = Transfer.prp(model.memory, 4096, plainShape)!;
     transfer.open();
     const sqe = { opcode: AdminOpcode.identify, nsid: this.#nsid, cdw10: Cns.allocatedNamespace };
@@ -119,8 +119,6 @@ export class Format extends Action {
     disk.checkDurable(model.now, `${this}`);
   }
 
-  act(): void {}
-
   toString(): string {
     return `format ${this.#nsid} to ${formats[this.#index]}${this.#isReset ? ', and a reset' : ''}`;
   }
@@ -139,8 +137,8 @@ export class Attachment extends Action {
     return model.state === 'enabled' && this.#nsid <= model.disks.length;
   }
 
-  override async run(model: Model, real: Real): Promise<void> {
-    drain(model, real);
+  async act(model: Model, real: Real): Promise<void> {
+    await drain(model, real);
     const disk = model.disks[this.#nsid - 1]!;
     const transfer = Transfer.prp(model.memory, 4096, plainShape)!;
     const list = new Uint16Array(2048);
@@ -153,8 +151,6 @@ export class Attachment extends Action {
     must(status !== null, () => `${this}: opcode ${hex(sqe.opcode)} is never answered`);
     disk.attached = !disk.attached;
   }
-
-  act(): void {}
 
   toString(): string {
     return `attach or detach ${this.#nsid}`;

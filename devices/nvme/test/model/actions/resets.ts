@@ -1,3 +1,4 @@
+import { Command } from '@sidecard/core';
 import { flushMayFail } from '../commands/flush.ts';
 import { planCompletionQueue, planSubmissionQueue } from '../commands/queues.ts';
 import { PAGE } from '../guest-pages.ts';
@@ -24,7 +25,7 @@ export class Start extends Action {
     return model.state === 'disabled';
   }
 
-  act(model: Model, real: Real): void {
+  async act(model: Model, real: Real): Promise<void> {
     const { registers, trapped } = real.driver;
     const { memory } = model;
     const entries = this.#adminEntries;
@@ -42,16 +43,16 @@ export class Start extends Action {
     registers.asq = ring.iova;
     registers.acq = completions.iova;
     registers.cc.value = (4 << 20) | (6 << 16) | 1;
-    real.until(() => registers.csts.rdy === 1, 'CSTS.RDY');
+    await real.until(() => registers.csts.rdy === 1, 'CSTS.RDY');
     model.state = 'enabled';
-    const run = (command: Pending | null) => {
+    const run = async (command: Pending | null) => {
       if (command !== null) model.submit(ring, command);
-      drain(model, real);
+      await drain(model, real);
     };
     for (const [index, queue] of this.#queues.entries()) {
       const own = real.setup.msix ? index % 4 : null;
-      if (!queue.shared || index === 0) run(planCompletionQueue(model, queue.entries, own));
-      run(planSubmissionQueue(model, queue.entries, index));
+      if (!queue.shared || index === 0) await run(planCompletionQueue(model, queue.entries, own));
+      await run(planSubmissionQueue(model, queue.entries, index));
     }
   }
 
@@ -80,7 +81,7 @@ export class Reset extends Action {
     return model.state !== 'disabled' || this.#kind !== 'cc';
   }
 
-  act(model: Model, real: Real): void {
+  async act(model: Model, real: Real): Promise<void> {
     for (const drive of real.drives) drive.stalled = false;
     const beyondController = this.#kind !== 'cc' && this.#kind !== 'subsystem';
     if (beyondController) {
@@ -89,24 +90,24 @@ export class Reset extends Action {
     }
     switch (this.#kind) {
       case 'cc':
-        disable(real, this.#turns);
+        await disable(real, this.#turns);
         break;
       case 'subsystem':
         real.driver.registers.nssr = subsystemResetKey;
-        real.turn(this.#turns);
-        real.until(() => real.driver.registers.csts.rdy === 0, 'CSTS.RDY to fall');
+        await real.turn(this.#turns);
+        await real.until(() => real.driver.registers.csts.rdy === 0, 'CSTS.RDY to fall');
         break;
       case 'function':
-        real.handle.functionLevelReset();
+        await real.functionLevelReset();
         break;
       case 'device':
-        real.client.reset();
+        await real.request(Command.deviceReset);
         break;
       case 'client':
         real.hangUp();
         for (let turn = 0; turn < this.#turns; turn++) real.server.server.turn();
         real.connect();
-        disable(real, 0);
+        await disable(real, 0);
         break;
     }
     if (beyondController) real.serveOldWrites();
@@ -124,11 +125,11 @@ export class Reset extends Action {
 }
 
 /** CC.EN to 0, and waits for CSTS.RDY (3.7.2). */
-function disable(real: Real, turns: number): void {
+async function disable(real: Real, turns: number): Promise<void> {
   const { registers } = real.driver;
   registers.cc.value = 0;
-  real.turn(turns);
-  real.until(() => registers.csts.rdy === 0, 'CSTS.RDY to fall');
+  await real.turn(turns);
+  await real.until(() => registers.csts.rdy === 0, 'CSTS.RDY to fall');
 }
 
 /** CC.SHN, normal or abrupt (3.6): what is in flight ends, and what was acknowledged is durable when SHST says complete. */
@@ -144,13 +145,13 @@ export class ShutDown extends Action {
     return model.state === 'enabled';
   }
 
-  act(model: Model, real: Real): void {
+  async act(model: Model, real: Real): Promise<void> {
     for (const drive of real.drives) drive.stalled = false;
     model.now++;
     const since = model.now;
     model.state = 'shutDown';
     real.driver.registers.cc.shn = this.#abrupt ? 2 : 1;
-    real.until(() => real.csts.shst === 2, 'the end of the shutdown');
+    await real.until(() => real.csts.shst === 2, 'the end of the shutdown');
     model.now++;
     for (const disk of model.disks) if (!flushMayFail(model, disk)) disk.checkDurable(since, `${this}`);
   }

@@ -14,8 +14,8 @@ export class Turns extends Action {
     this.#count = count;
   }
 
-  act(_model: Model, real: Real): void {
-    real.turn(this.#count);
+  act(_model: Model, real: Real): Promise<void> {
+    return real.turn(this.#count);
   }
 
   toString(): string {
@@ -61,8 +61,8 @@ export class Drain extends Action {
     return model.state === 'enabled';
   }
 
-  act(model: Model, real: Real): void {
-    drain(model, real);
+  act(model: Model, real: Real): Promise<void> {
+    return drain(model, real);
   }
 
   toString(): string {
@@ -70,19 +70,19 @@ export class Drain extends Action {
   }
 }
 
-export function drain(model: Model, real: Real): void {
+export async function drain(model: Model, real: Real): Promise<void> {
   for (const drive of real.drives) drive.stalled = false;
   for (const ring of model.submission.values()) if (ring.state === 'live') ring.ring();
   const waiting = () => model.inFlight.filter((one) => !(one instanceof EventRequest));
   for (let round = 0; waiting().length > 0; round++) {
     must(real.status === 1, () => `CSTS is ${real.csts.value}`);
     must(round < 500, () => `${waiting().join('; ')}: never completed`);
-    real.turn(20);
-    reapTold(model, real);
+    await real.turn(20);
+    await reapTold(model, real);
   }
   // Events, interrupts and whatever should not come.
-  real.turn(100);
-  reapTold(model, real);
+  await real.turn(100);
+  await reapTold(model, real);
   const requests = model.inFlight.length;
   must(requests <= asyncEventRequests, () => `${requests} event requests are outstanding`);
   if (requests > 0) model.events.checkTold();
@@ -94,14 +94,14 @@ export function drain(model: Model, real: Real): void {
 }
 
 /** Takes everything, of queues that have told that there is something: those with interrupts have, since somebody looked last. */
-function reapTold(model: Model, real: Real): void {
+async function reapTold(model: Model, real: Real): Promise<void> {
   if (real.setup.msix) {
     const ready = [...model.completion.values()].filter(
       (ring) => ring.ready && ring.vector !== null && ring.state === 'live',
     );
     // An interrupt comes a moment after the entry; coalescing (feature 08h) may add up to 25.5 ms.
     real.server.clock.advance(26);
-    real.turn(10);
+    await real.turn(10);
     real.takeInterrupts();
     for (const { id, vector } of ready) {
       must(real.signalled.has(vector!), () => `queue ${id} has entries, and vector ${vector} did not tell`);

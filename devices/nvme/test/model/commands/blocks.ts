@@ -90,7 +90,16 @@ export abstract class BlockCommand extends Pending {
     const wrongPages = this.transferStatuses.filter((status) => status !== Status.success);
     if (mistakes.length > 0) return [...mistakes, ...wrongPages];
     if (completion.status === Status.success || wrongPages.includes(completion.status)) return this.transferStatuses;
-    const blamed = blame(this.model, disk!, operation, this.first * disk!.blockBytes, this.count * disk!.blockBytes);
+    const { model, first, count, begun } = this;
+    const { unrecoveredRead } = Status;
+    const isMarked = operation === 'read' && disk!.mayBeUnreadable(first, count, begun);
+    if (isMarked && completion.status === unrecoveredRead) {
+      // Or the drive has failed it as well.
+      blame(model, disk!, operation, first * disk!.blockBytes, count * disk!.blockBytes);
+      model.health.mediaErrors.add(1, false);
+      return [unrecoveredRead];
+    }
+    const blamed = blame(model, disk!, operation, first * disk!.blockBytes, count * disk!.blockBytes);
     return [...this.transferStatuses, ...blamed];
   }
 }
