@@ -63,6 +63,10 @@ export class DiskModel {
     for (const [index, write] of writes.entries()) this.blocks[first + index]!.drop(write, now);
   }
 
+  never(first: number, writes: readonly Written<number>[]): void {
+    for (const [index, write] of writes.entries()) this.blocks[first + index]!.never(write);
+  }
+
   bytesOf(tags: readonly number[]): Uint8Array {
     const words = new Uint32Array(tags.length * this.#wordsPerBlock);
     for (const [index, tag] of tags.entries()) fillBlock(words, index * this.#wordsPerBlock, this.#wordsPerBlock, tag);

@@ -52,6 +52,11 @@ export class History<T> {
     entry.ended = Math.min(entry.ended, now);
   }
 
+  /** It has failed in a way that says that it has not happened. */
+  never(entry: Written<T>): void {
+    this.#entries = this.#entries.filter((other) => other !== entry);
+  }
+
   /** An access that began at `since` may have met these. */
   possible(since: number): readonly Written<T>[] {
     return this.#entries.filter((entry) => entry.gone > since);

@@ -95,7 +95,9 @@ export class ModelDrive extends TestDrive {
   }
 
   #blocked(request: BlockRequest): boolean {
-    return changes(request) && this.#holds.some(({ hold }) => hold !== request.under && overlap(hold, request));
+    // Whoever has the range waits for nobody.
+    if (request.under !== null || !changes(request)) return false;
+    return this.#holds.some(({ hold }) => overlap(hold, request));
   }
 
   /** Does some of it; true when it has ended. */

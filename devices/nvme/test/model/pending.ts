@@ -82,7 +82,7 @@ export abstract class Pending {
 
 /** What to submit at some moment of a run. */
 export interface Plan {
-  /** Null: there is nothing to submit, for want of memory or of what it is about. */
-  plan(model: Model): Pending | null;
+  /** Several are next to each other in the queue. Null: there is nothing to submit, for want of memory or of what it is about. */
+  plan(model: Model): Pending | readonly Pending[] | null;
   toString(): string;
 }

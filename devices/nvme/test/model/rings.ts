@@ -90,8 +90,13 @@ export class SubmissionRing {
     this.doorbells = bells;
   }
 
+  /** Commands that it takes now. */
+  get room(): number {
+    return this.entries - 1 - this.#distance(this.#head, this.#tail);
+  }
+
   get full(): boolean {
-    return (this.#tail + 1) % this.entries === this.#head;
+    return this.room === 0;
   }
 
   push(command: Pending): void {

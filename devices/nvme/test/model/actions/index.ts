@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { compare } from '../commands/compare.ts';
+import { compareAndWrite } from '../commands/compare-and-write.ts';
 import { copy } from '../commands/copy.ts';
 import { deallocate } from '../commands/deallocate.ts';
 import { doorbellBufferConfig } from '../commands/doorbell-buffers.ts';
@@ -37,6 +38,7 @@ const io: fc.Arbitrary<Plan> = fc.oneof(
   { weight: 1, arbitrary: verify },
   { weight: 1, arbitrary: writeUncorrectable },
   { weight: 2, arbitrary: copy },
+  { weight: 2, arbitrary: compareAndWrite },
 );
 
 /** Commands of the admin queue. */

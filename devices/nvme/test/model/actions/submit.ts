@@ -26,8 +26,10 @@ export class Submit extends Action {
     if (ring === undefined) return;
     for (const plan of this.#plans) {
       if (ring.full) break;
-      const command = plan.plan(model);
-      if (command !== null) model.submit(ring, command);
+      const planned = plan.plan(model);
+      const commands = planned === null ? [] : [planned].flat();
+      if (commands.length <= ring.room) for (const command of commands) model.submit(ring, command);
+      else for (const { transfer } of commands) transfer?.free();
     }
     if (this.#rings) ring.ring();
   }

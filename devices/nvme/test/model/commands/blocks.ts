@@ -58,6 +58,9 @@ export abstract class BlockCommand extends Pending {
   readonly first: number;
   readonly count: number;
   readonly inRange: boolean;
+  /** Of a fused operation, and the other half. */
+  readonly fuse: number = 0;
+  mate: BlockCommand | null = null;
 
   constructor(model: Model, { nsid, first, count, beyond }: Target, transfer: Transfer | null) {
     super(model, transfer);
@@ -81,6 +84,7 @@ export abstract class BlockCommand extends Pending {
       cdw10: this.first,
       cdw11: 0,
       ...this.transfer?.pointer,
+      flags: (this.transfer?.pointer.flags ?? 0) | this.fuse,
     };
   }
 

@@ -8,7 +8,7 @@ import { must } from '../violation.ts';
 import { BlockCommand, dataFor, shape, type Target, target } from './blocks.ts';
 
 /** Compare (NVM Command Set 1.0, 3.2.2): with what is there, as far as the model knows, or with something else in one block. */
-class Compare extends BlockCommand {
+export class Compare extends BlockCommand {
   readonly #bytes: Uint8Array;
   readonly #tags: number[];
 

@@ -5,6 +5,7 @@ import { unreadable } from '../disk-model.ts';
 import type { Written } from '../history.ts';
 import type { Plan } from '../pending.ts';
 import { BlockCommand, target } from './blocks.ts';
+import { flushMayFail } from './flush.ts';
 
 /** Write Uncorrectable (NVM Command Set 1.0, 3.2.7): the blocks cannot be read until they are written. */
 class WriteUncorrectable extends BlockCommand {
@@ -27,9 +28,12 @@ class WriteUncorrectable extends BlockCommand {
 
   override ended(completion: NvmeCompletion): void {
     const { mistakes, model } = this;
-    this.expect(completion, ...(mistakes.length > 0 ? mistakes : [Status.success]));
-    if (mistakes.length === 0) this.disk!.end(this.first, this.#marks, model.now);
-    model.health.written(0, false);
+    const right: number[] = mistakes.length > 0 ? [] : [Status.success];
+    // A mark is durable, which a drive whose flushes fail may not promise.
+    if (right.length > 0 && flushMayFail(model, this.disk!)) right.push(Status.writeFault);
+    this.expect(completion, ...mistakes, ...right);
+    if (completion.status === Status.success) this.disk!.end(this.first, this.#marks, model.now);
+    this.dropped();
   }
 
   override dropped(): void {

@@ -53,6 +53,12 @@ export abstract class BlockWriter extends BlockCommand {
     this.#lose();
   }
 
+  /** It was not executed. */
+  protected never(): void {
+    if (this.#writes.length > 0) this.disk!.never(this.first, this.#writes);
+    this.model.health.written(0, false);
+  }
+
   #lose(): void {
     if (this.#writes.length > 0) this.disk!.drop(this.first, this.#writes, this.model.now);
   }
@@ -73,7 +79,7 @@ export abstract class BlockWriter extends BlockCommand {
 }
 
 /** Write (NVM Command Set 1.0, 3.2.6). */
-class Write extends BlockWriter {
+export class Write extends BlockWriter {
   readonly operation = 'write';
   readonly tags: readonly number[];
 
