@@ -184,6 +184,8 @@ export class Controller implements PciDevice {
     this.registers.intmc = 0;
     this.registers.csts.shst = ShutdownStatus.none;
     this.#stopping = true;
+    // Of one that never was ready the driver sees no more than that it is not: RDY is 0 as it is, and what failed is over.
+    if (this.registers.csts.rdy === 0) this.registers.csts.cfs = 0;
     this.drained();
   }
 

@@ -128,13 +128,7 @@ export class HostileScene {
     await until(handle.port, () => driver.registers.csts.rdy === 0, 'CSTS.RDY to be 0');
     await driver.enable();
     const queue = await driver.createQueues(1);
-    // Formatted anew, or detached, by then: whatever it is now.
-    const { sizeBlocks, blockBytes } = await driver.identifyNamespace(1);
-    const data = pattern(4096, 9);
-    if (sizeBlocks > 0) {
-      await this.#write(queue, data, blockBytes);
-      expect(await driver.read(queue, 1, 64, 4096, { blockBytes })).toEqual(data);
-    }
+    await this.#works(queue);
     await driver.disable();
     settle();
     expect(controller.inFlight).toBe(0);
@@ -142,14 +136,21 @@ export class HostileScene {
     this.check();
   }
 
-  /** As soon as a format, which no reset ends, has ended. */
-  async #write(queue: QueuePair, data: Uint8Array, blockBytes: number): Promise<void> {
+  /** Data comes back as it was written, unless the namespace is detached by now. A format goes on over resets, and ends when it does. */
+  async #works(queue: QueuePair): Promise<void> {
+    const { driver, settle } = this.machine;
+    const data = pattern(4096, 9);
     for (let tries = 0; tries < 500; tries++) {
+      const { sizeBlocks, blockBytes } = await driver.identifyNamespace(1);
+      if (sizeBlocks === 0) return;
       try {
-        return await this.machine.driver.write(queue, 1, 64, data, { blockBytes });
+        await driver.write(queue, 1, 64, data, { blockBytes });
+        expect(await driver.read(queue, 1, 64, 4096, { blockBytes })).toEqual(data);
+        return;
       } catch (error) {
-        if (!(error instanceof NvmeError) || error.completion.status !== Status.formatInProgress) throw error;
-        this.machine.settle();
+        const formatting = error instanceof NvmeError && error.completion.status === Status.formatInProgress;
+        if (!formatting && (await driver.identifyNamespace(1)).blockBytes === blockBytes) throw error;
+        settle();
         await setTimeout(10);
       }
     }

@@ -1,7 +1,7 @@
 import { Command } from '@sidecard/core';
 import { AdminOpcode } from '@sidecard/testing';
 import { describe, expect, test } from 'vitest';
-import { type Machine, pattern, started, ways } from './machine.ts';
+import { type Machine, machine, pattern, started, ways } from './machine.ts';
 import { TestDrive } from './test-drive.ts';
 
 const read = { opcode: 2, nsid: 1 };
@@ -245,6 +245,21 @@ describe.each(ways)('resets with commands in flight, %s memory', (way) => {
     await works(made);
     made.settle();
     expect(controller.inFlight).toBe(0);
+  });
+
+  test('a controller that has failed to start, and is being shut down: no trace of the failure once it is not enabled', async () => {
+    const made = machine(way);
+    const { driver, drive, settle } = made;
+    drive.stalled = true;
+    // AQA is zeroes, and SHN asks for a shutdown, whose flush takes its time.
+    driver.registers.cc.value = (4 << 20) | (6 << 16) | (2 << 14) | 1;
+    settle();
+    expect(driver.registers.csts.cfs).toBe(1);
+    driver.registers.cc.value = 0;
+    // SeaBIOS gives up when it finds CFS while it waits for RDY.
+    expect(driver.registers.csts.value).toBe(0);
+    drive.stalled = false;
+    await works(made);
   });
 
   test('a shutdown that is asked for while a start waits: ready, and shut down', async () => {

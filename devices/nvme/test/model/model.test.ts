@@ -4,7 +4,7 @@ import { ways } from '../machine.ts';
 import { agreement, tally } from './run.ts';
 
 /** Of each kind of memory. */
-const runs = 100;
+const runs = 1000;
 
 /** A failure prints the seed, the path and the shrunk history; `pnpm fuzz:nvme` runs it again, and runs more of them. */
 test.each(ways)(
