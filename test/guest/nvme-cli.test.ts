@@ -80,6 +80,8 @@ describe.skipIf(noGuests).each([
     `nvm-id-ctrl ${controller}`,
     `nvm-id-ns ${disk}`,
     `cmdset-ind-id-ns ${disk}`,
+    `list-ctrl ${controller}`,
+    `list-ctrl ${controller} --namespace-id=1`,
   ])('nvme %s answers', async (command) => {
     expect(Object.keys(await json(command)).length).toBeGreaterThan(0);
   });
@@ -123,12 +125,26 @@ describe.skipIf(noGuests).each([
     const got = await guest.check(
       `for select in 1 2 3 0; do nvme get-feature ${feature} --sel=$select || exit 1; done`,
     );
-    if (inMemory[id]) return;
+    const sizeBytes = inMemory[id];
+    if (sizeBytes !== undefined) {
+      await guest.check(`nvme get-feature ${feature} --data-len=${sizeBytes} --raw-binary >/tmp/value &&
+        [ $(wc -c </tmp/value) = ${sizeBytes} ] &&
+        nvme set-feature ${feature} --data-len=${sizeBytes} --data=/tmp/value`);
+      return;
+    }
     const value = /Current value:(\w+)/.exec(got)?.[1] as string;
     const set = `set-feature ${feature} --value=0x${value.replace('0x', '')}`;
     if (id === settled) expect(await failure(set)).toBe('Command Sequence Error');
     else await guest.check(`nvme ${set}`);
   }
+
+  test('the timestamp runs on from what it is set to', async () => {
+    await guest.check(`nvme set-feature ${controller} --feature-id=0x0e --value=1000000000000`);
+    const read = await guest.check(`nvme get-feature ${controller} --feature-id=0x0e --human-readable`);
+    const passed = Number(/The timestamp is : (\d+)/.exec(read)?.[1]) - 1e12;
+    expect(passed).toBeGreaterThanOrEqual(0);
+    expect(passed).toBeLessThan(60_000);
+  });
 
   test('the write cache goes off and on', async () => {
     const cache = `--feature-id=6`;
