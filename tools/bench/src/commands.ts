@@ -3,11 +3,13 @@ import type { Row } from './table.ts';
 
 const drives = ['null', 'memory', 'file'] as const;
 
-/** Those of the foundation, and what it did not have: writes, and transfers with a list of pages. */
-const loads: readonly Load[] = [
-  ...drives.flatMap((drive) =>
-    [1, 32, 128].map((depth): Load => ({ drive, operation: 'reads', sizeBytes: 4096, depth })),
-  ),
+/** Those of the foundation. */
+const reads: readonly Load[] = drives.flatMap((drive) =>
+  [1, 32, 128].map((depth): Load => ({ drive, operation: 'reads', sizeBytes: 4096, depth })),
+);
+
+/** Writes, and transfers with a list of pages. */
+const others: readonly Load[] = [
   ...drives.map((drive): Load => ({ drive, operation: 'writes', sizeBytes: 4096, depth: 32 })),
   ...drives.map((drive): Load => ({ drive, operation: 'reads', sizeBytes: 128 * 1024, depth: 8 })),
 ];
@@ -20,10 +22,10 @@ const targets: Record<string, string> = {
 };
 
 /** (b) Commands through shared memory with a driver in another process. */
-export async function commandRates(effort: Effort): Promise<Row[]> {
+export async function commandRates(effort: Effort, effortForOthers: Effort): Promise<Row[]> {
   const rows: Row[] = [];
-  for (const load of loads) {
-    const [result] = await runLoads([load], effort);
+  for (const load of [...reads, ...others]) {
+    const [result] = await runLoads([load], reads.includes(load) ? effort : effortForOthers);
     const row = rateRow(nameOf(load), result!);
     const target = targets[row.benchmark];
     if (target) row.target = target;

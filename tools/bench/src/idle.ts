@@ -3,14 +3,12 @@ import { connectOnly } from './attached-client.ts';
 import { median, startNvme } from './process.ts';
 import type { Row } from './table.ts';
 
-const settleMs = 12_000;
-
 /** (c) What an attached daemon costs while nothing happens, and what starting one costs. */
-export async function idleDaemon(seconds: number, runs: number): Promise<Row[]> {
+export async function idleDaemon(settleSeconds: number, seconds: number, runs: number): Promise<Row[]> {
   const daemon = await startNvme(['--drive', 'null:1G']);
   const client = await connectOnly(daemon.socket);
   // What V8 still has to do after the start (compiling, collecting garbage) is over by then.
-  await sleep(settleMs);
+  await sleep(settleSeconds * 1000);
   const before = daemon.cpuNs();
   await sleep(seconds * 1000);
   const usPerSecond = (daemon.cpuNs() - before) / 1000 / seconds;
