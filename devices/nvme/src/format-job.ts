@@ -65,6 +65,7 @@ async function finish(
   const errno = await erasure.run();
   // The intent stays, and the next start goes on.
   if (errno === stopped) return Status.internalError;
+  if (errno !== 0 && erasure.operation === 'flush') controller.health.flushFailed(namespace, errno);
   try {
     if (errno === 0) {
       await namespace.uncorrectable.clear();

@@ -2,7 +2,7 @@ import type { Command } from './command.ts';
 import { allNamespaces } from './commands.ts';
 import type { Controller } from './controller.ts';
 import { formatNamespace } from './format-job.ts';
-import type { Outcome } from './jobs.ts';
+import { JobStep, type Outcome } from './jobs.ts';
 import { formatIndex, type LbaBytes } from './lba-formats.ts';
 import type { Namespace } from './namespace.ts';
 import { type Failure, Field, mistake, Status } from './status.ts';
@@ -12,8 +12,6 @@ const SecureErase = { none: 0, userData: 1 } as const;
 /** MSET, PI and PIL: settings of metadata, of which there is none. */
 const metadataSettings = 0x1f0;
 
-const answered = 1;
-
 const wrongFormat = mistake(Status.invalidFormat, Field.cdw10);
 const wrongErase = mistake(Status.invalidField, Field.cdw10 + 1, 1);
 const beingDeleted = mistake(Status.invalidField, Field.nsid);
@@ -21,7 +19,7 @@ const writeProtected = mistake(Status.namespaceWriteProtected, Field.nsid);
 
 /** Format NVM (NVMe Base 2.0, 5.14): one namespace, attached or not, or all that are attached. */
 export function formatNvm(controller: Controller, command: Command): boolean {
-  if (command.step === answered) return true;
+  if (command.step === JobStep.answered) return true;
   const { cdw10 } = command.sqe;
   const { namespaces } = controller;
   const one = namespaces.allocated(command.nsid);
@@ -35,7 +33,6 @@ export function formatNvm(controller: Controller, command: Command): boolean {
     if (failure !== Status.success) return command.fail(failure);
   }
   if (list.length === 0) return true;
-  command.step = answered;
   return controller.jobs.answer(command, formatAll(controller, list, index));
 }
 
@@ -43,6 +40,8 @@ function wrongFor(namespace: Namespace, index: number, cdw10: number): Failure {
   if (index >= namespace.formats.length || (cdw10 & metadataSettings) !== 0) return wrongFormat;
   if (namespace.backend.geometry.sizeBytes < namespace.formats[index]!) return wrongFormat;
   if (namespace.readOnly) return writeProtected;
+  // Its zeroes could not be made durable, so what is there stays.
+  if (namespace.flushFailed) return Status.writeFault;
   if (namespace.condemned) return beingDeleted;
   return namespace.formatting === null ? Status.success : Status.formatInProgress;
 }

@@ -9,6 +9,12 @@ export interface Outcome {
 }
 
 /**
+ * Steps of a command whose work is a job, behind all others. A successor that finds `working` looks into the journal: what the arena does not have yet (the
+ * row of a namespace, its attachment) is what the command has done.
+ */
+export const JobStep = { working: 64, answered: 65 } as const;
+
+/**
  * Work that may outlast the command that asked for it: formats, and what is done to the namespaces there are. It touches files, and nothing of the
  * guest's, so the command waits for it parked: a reset takes the command back at once, and the work goes on to its end. A successor finds it in a journal
  * (notes of drives, table of the pool).
@@ -24,9 +30,10 @@ export class Jobs {
     this.#controller = controller;
   }
 
-  /** Has the command wait for the work, at a step of its handler which says that it has ended. Always false, as `park`. */
+  /** Has the command wait for the work, and then end at step `answered`. Always false, as `park`. */
   answer(command: Command, work: Promise<Outcome>): false {
     const { generation } = command;
+    command.step = JobStep.working;
     this.run(
       work
         .catch((error: unknown) => this.#failed(error))
@@ -36,6 +43,7 @@ export class Jobs {
           if (command.generation !== generation || !command.parked || !running) return;
           if (outcome.failure !== Status.success) command.fail(outcome.failure);
           else command.result = outcome.result ?? 0;
+          command.step = JobStep.answered;
           processor.unpark(command);
           this.#controller.wake();
         }),

@@ -7,7 +7,7 @@ import type { Outcome } from './jobs.ts';
 import type { LbaBytes } from './lba-formats.ts';
 import type { Namespace } from './namespace.ts';
 import type { Pool } from './pool.ts';
-import { type Failure, Field, mistake, Status } from './status.ts';
+import { type Failure, Field, mistake, Status, type StatusCode } from './status.ts';
 
 const undeletable = mistake(Status.operationDenied, Field.nsid);
 
@@ -43,7 +43,7 @@ export class NamespaceManagement {
         const options = await this.#pool!.create({ nsid, sizeBytes, lbaBytes }, (backend) => this.#reserve(backend));
         namespaces.add(nsid, options);
       } catch (error) {
-        return { failure: this.#failed(error, 'a namespace cannot be made') };
+        return { failure: this.#failed(error, 'a namespace cannot be made', Status.insufficientCapacity) };
       }
       this.#controller.host.log.info({ nsid, sizeBytes, lbaBytes }, 'the guest has made a namespace');
       return { failure: Status.success, result: nsid };
@@ -132,10 +132,11 @@ export class NamespaceManagement {
     if (errno !== 0) throw Object.assign(new Error(`${backend.description}: errno ${errno}`), { errno });
   }
 
-  #failed(error: unknown, what: string): Failure {
+  /** @param full the status where the host has no room. */
+  #failed(error: unknown, what: string, full: StatusCode = Status.internalError): Failure {
     const { host, jobs } = this.#controller;
     if (jobs.stopping) return Status.internalError;
     host.log.warn({ error: error instanceof Error ? error.message : String(error) }, what);
-    return isFull(errnoOf(error)) ? Status.insufficientCapacity : Status.internalError;
+    return isFull(errnoOf(error)) ? full : Status.internalError;
   }
 }

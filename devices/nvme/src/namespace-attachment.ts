@@ -1,6 +1,7 @@
 import type { HostBuffer } from '@sidecard/core';
 import type { Command } from './command.ts';
 import type { Controller } from './controller.ts';
+import { JobStep } from './jobs.ts';
 import { controllerId } from './limits.ts';
 import { Field, mistake, Status } from './status.ts';
 import { receive, transferred } from './transfer.ts';
@@ -9,12 +10,9 @@ import { receive, transferred } from './transfer.ts';
 const Select = { attach: 0, detach: 1 } as const;
 
 const listBytes = 4096;
-/** After those of `receive`: a job has answered. */
-const answered = transferred + 1;
-
 /** Namespace Attachment (NVMe Base 2.0, 5.22): to and from this controller, since there is no other; no namespace is another's (119h). */
 export function attachNamespace(controller: Controller, command: Command): boolean {
-  if (command.step === answered) return true;
+  if (command.step === JobStep.answered) return true;
   const { namespaces, jobs, management } = controller;
   const { nsid } = command;
   const select = command.sqe.cdw10 & 0xf;
@@ -27,7 +25,6 @@ export function attachNamespace(controller: Controller, command: Command): boole
   if (command.step < transferred && !receive(controller, command, listBytes)) return false;
   if (command.status !== Status.success) return true;
   if (!isThisController(command.payload)) return command.fail(Status.controllerListInvalid);
-  command.step = answered;
   return jobs.answer(command, select === Select.attach ? management.attach(nsid) : management.detach(nsid));
 }
 

@@ -2,6 +2,7 @@ import type { RecordOf } from '@sidecard/core';
 import type { Command } from './command.ts';
 import { allNamespaces, CreateNamespace } from './commands.ts';
 import type { Controller } from './controller.ts';
+import { JobStep } from './jobs.ts';
 import { formatIndex, lbaFormats } from './lba-formats.ts';
 import { type Failure, Field, mistake, Status } from './status.ts';
 import { receive, transferred } from './transfer.ts';
@@ -9,15 +10,12 @@ import { receive, transferred } from './transfer.ts';
 /** SEL (NVMe Base 2.0, 5.23). */
 const Select = { create: 0, delete: 1 } as const;
 
-/** After those of `receive`: a job has answered. */
-const answered = transferred + 1;
-
 /** FLBAS: metadata at the end of the block; there is none. */
 const extendedLba = 1 << 4;
 
 /** Namespace Management (NVMe Base 2.0, 5.23). */
 export function manageNamespace(controller: Controller, command: Command): boolean {
-  if (command.step === answered) return true;
+  if (command.step === JobStep.answered) return true;
   switch (command.sqe.cdw10 & 0xf) {
     case Select.create:
       return create(controller, command);
@@ -41,7 +39,6 @@ function create(controller: Controller, command: Command): boolean {
   const lbaBytes = lbaFormats[formatIndex(fields.flbas, 5)]!;
   const sizeBytes = fields.nsze * lbaBytes;
   command.specific = sizeBytes;
-  command.step = answered;
   return controller.jobs.answer(command, controller.management.create(sizeBytes, lbaBytes));
 }
 
@@ -62,6 +59,5 @@ function remove(controller: Controller, command: Command): boolean {
   const { nsid } = command;
   const { namespaces, jobs, management } = controller;
   if (nsid !== allNamespaces && namespaces.allocated(nsid) === null) return command.fail(namespaces.missing(nsid));
-  command.step = answered;
   return jobs.answer(command, management.delete(nsid));
 }

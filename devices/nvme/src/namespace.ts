@@ -118,7 +118,7 @@ export class Namespace {
   }
 
   leave(): void {
-    if (--this.users > 0) return;
+    if (--this.users > 0 || this.#whenUnused.length === 0) return;
     for (let waiting = this.#whenUnused.pop(); waiting !== undefined; waiting = this.#whenUnused.pop()) waiting();
   }
 

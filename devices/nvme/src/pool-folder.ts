@@ -1,10 +1,13 @@
 import { constants, mkdirSync, readdirSync, rmSync, statSync } from 'node:fs';
-import { open, rm, truncate } from 'node:fs/promises';
+import { open, rm, statfs, truncate } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { type BlockBackend, DriveError, type DriveHost, identitySeed, openDrive } from '@sidecard/block';
 import { Flock } from '@sidecard/native';
 import type { PoolOptions } from './pool-options.ts';
 import { namespaceFile } from './pool-table.ts';
+
+const EAGAIN = 11;
+const ENOSPC = 28;
 
 /** The folder of a pool: `pool.json` is its table, `pool.lock` is locked by who has it, and `namespace-*.img` are its namespaces. */
 export class PoolFolder {
@@ -45,8 +48,15 @@ export class PoolFolder {
     return readdirSync(this.path).filter((name) => namespaceFile.test(name));
   }
 
-  /** Makes a file that is all hole, durable but for its entry in the folder. */
+  /** Makes a file that is all hole, durable but for its entry in the folder. Rejects with ENOSPC where there is no room to be reserved for it. */
   async make(file: string, sizeBytes: number): Promise<void> {
+    // Said before the disk has been filled to the brim for it, which others on it would notice.
+    const { bavail, bsize } = await statfs(this.path);
+    if (this.reserves && bavail * bsize < sizeBytes) {
+      throw Object.assign(new Error(`${this.path}: ${bavail * bsize} bytes are free, not ${sizeBytes}`), {
+        errno: ENOSPC,
+      });
+    }
     const handle = await open(join(this.path, file), 'wx', 0o600);
     try {
       await handle.truncate(sizeBytes);
@@ -97,7 +107,7 @@ export class PoolFolder {
     if (fd < 0) throw this.#failure(`cannot be written (errno ${-fd})`);
     const result = native.flock(fd, Flock.exclusive | Flock.nonBlocking);
     if (result === 0) return fd;
-    if (result !== -11) {
+    if (result !== -EAGAIN) {
       log.warn({ pool: this.path }, 'the file system has no locks: nothing keeps others from this pool');
       return fd;
     }

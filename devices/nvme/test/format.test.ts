@@ -351,10 +351,23 @@ describe('a format that fails', () => {
 
   test('at its flush, which may have lost the zeroes', async () => {
     const drive = imaged();
-    const { driver } = await started('mapped', { drives: [drive] });
+    const { driver, queue } = await started('mapped', { drives: [drive] });
     drive.fail = ({ operation }) => (operation === 'flush' ? EIO : 0);
     expect((await formatNamespace(driver, 1, to4096)).status).toBe(Status.writeFault);
     expect(notes(drive)).toEqual({ version: 1 });
+    // As any flush that failed: it stays failed.
+    drive.fail = () => 0;
+    await expect(driver.flush(queue, 1)).rejects.toThrow('2h/80h');
+  });
+
+  test('a drive whose flushes fail: what is there stays', async () => {
+    const drive = imaged();
+    const { driver, queue } = await started('mapped', { drives: [drive] });
+    drive.bytes.fill(7);
+    drive.fail = ({ operation }) => (operation === 'flush' ? EIO : 0);
+    await expect(driver.flush(queue, 1)).rejects.toThrow('2h/80h');
+    expect((await formatNamespace(driver, 1, to4096)).status).toBe(Status.writeFault);
+    expect(full(drive)).toBe(true);
   });
 
   test('before its intent is durable: nothing has happened', async () => {

@@ -211,6 +211,6 @@ test(`killed ${rounds} times while namespaces are made, formatted and deleted: a
     if (open.step !== null) unanswered++;
   }
   // Else it has shown nothing.
-  expect(answered).toBeGreaterThan(rounds / 2);
-  expect(unanswered).toBeGreaterThan(rounds / 2);
+  expect(answered).toBeGreaterThan(0);
+  expect(unanswered).toBeGreaterThan(0);
 });

@@ -190,6 +190,15 @@ describe('what the host refuses', () => {
     expect((await createNamespace(driver, { nsze: 64 })).dw0).toBe(1);
   });
 
+  test('room that the disk does not have: told before it is filled', async () => {
+    const pool = testPool('size=4000T');
+    const { driver, log } = await pooled(pool);
+    expect((await createNamespace(driver, { nsze: 2 ** 42 })).status).toBe(Status.insufficientCapacity);
+    expect(log.lines.at(-1)!.fields).toMatchObject({ error: expect.stringContaining('bytes are free') });
+    expect(tableOf(pool)).toEqual([]);
+    expect(pool.folder.drives.size).toBe(0);
+  });
+
   test('an error of the disk', async () => {
     const pool = testPool();
     const { driver } = await pooled(pool);
