@@ -2,6 +2,7 @@ import { Command, REGION_ACCESS_BYTES, RegionAccess, RegionIndex } from '@sideca
 import { FakeNative } from '@sidecard/native';
 import {
   CapabilityId,
+  type DmaRequest,
   encodeFields,
   GuestRam,
   InProcessServer,
@@ -29,6 +30,8 @@ export interface Setup {
   readonly volatileCache: boolean;
   readonly msix: boolean;
   readonly slow: boolean;
+  /** Queues have shadow doorbells from the start, where there are any. */
+  readonly shadow: boolean;
 }
 
 /** A port whose client answers DMA messages late and in any order; only writes keep theirs, as with any client there is. */
@@ -76,6 +79,8 @@ export class Real {
   driver!: NvmeDriver;
   readonly #before: { readonly fds: number; readonly mappings: number };
   #controller: Controller | null = null;
+  /** Reads of before a reset, to be answered some time. */
+  readonly #late: DmaRequest[] = [];
   /** The process sleeps: nothing but a message or a drive wakes it, whatever the driver writes into memory. */
   #asleep = false;
 
@@ -144,13 +149,14 @@ export class Real {
    */
   serveOldWrites(): void {
     const { dma } = this.client.wire;
-    for (const request of dma.held.filter(({ kind }) => kind === 'write')) {
-      dma.held.splice(dma.held.indexOf(request), 1);
-      dma.answer(request);
+    for (const request of dma.held.splice(0)) {
+      if (request.kind === 'write') dma.answer(request);
+      else this.#late.push(request);
     }
   }
 
   hangUp(): void {
+    this.#late.length = 0;
     this.port.close();
   }
 
@@ -159,6 +165,7 @@ export class Real {
     for (let turn = 0; turn < count; turn++) {
       this.#wakeByDrives();
       this.port.turn();
+      if (this.#late.length > 0 && this.random() < 0.05) this.client.wire.dma.answer(this.#late.shift()!);
       await null;
     }
   }

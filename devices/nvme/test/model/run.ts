@@ -24,6 +24,7 @@ const setup: fc.Arbitrary<Setup> = fc.record({
   volatileCache: fc.integer({ min: 0, max: 3 }).map((n) => n !== 3),
   msix: fc.boolean(),
   slow: fc.boolean(),
+  shadow: fc.boolean(),
 });
 
 /** What all runs of this process have done. */
@@ -81,7 +82,7 @@ async function finish(model: Model, real: Real): Promise<void> {
   await ask(model, real, [...askFeatures(model), ...askLogs(model), clearErrors(model)]);
   // An event is told, whatever was told before.
   await ask(model, real, [new EventRequest(model)]);
-  new WrongDoorbell(9, false).act(model);
+  new WrongDoorbell(9, 'tail').act(model);
   await drain(model, real);
   await new Reset('cc', 0).act(model, real);
   await real.turn(50);

@@ -80,7 +80,7 @@ export const actions: fc.Arbitrary<Action>[] = [
   ...new Array<fc.Arbitrary<Action>>(3).fill(fc.constantFrom(1, 2, 1000).map((most) => new Reap(most))),
   fc.constant(new Drain()),
   eventRequest.map((one) => new Submit('admin', new Array<Plan>(5).fill(one), true)),
-  fc.constant(new Sleep()),
+  ...new Array<fc.Arbitrary<Action>>(3).fill(fc.constant(new Sleep())),
   fc
     .record({ nsid: fc.constantFrom(1, 2), index: fc.nat(1), isReset: fc.boolean() })
     .map(({ nsid, index, isReset }) => new Format(nsid, index, isReset)),
@@ -98,5 +98,7 @@ export const actions: fc.Arbitrary<Action>[] = [
   fc
     .record({ drive: fc.nat(1), count: fc.integer({ min: 1, max: 2 }), errno: fc.constantFrom(5, 5, 28) })
     .map(({ drive, count, errno }) => new DriveFails(drive, count, errno)),
-  fc.record({ queue: fc.nat(8), head: fc.boolean() }).map(({ queue, head }) => new WrongDoorbell(queue, head)),
+  fc
+    .record({ queue: fc.nat(8), which: fc.constantFrom('tail', 'head', 'ahead') })
+    .map(({ queue, which }) => new WrongDoorbell(queue, which)),
 ];

@@ -1,4 +1,5 @@
 import { Command } from '@sidecard/core';
+import { planDoorbellBuffers } from '../commands/doorbell-buffers.ts';
 import { flushMayFail } from '../commands/flush.ts';
 import { planCompletionQueue, planSubmissionQueue } from '../commands/queues.ts';
 import { PAGE } from '../guest-pages.ts';
@@ -49,6 +50,7 @@ export class Start extends Action {
       if (command !== null) model.submit(ring, command);
       await drain(model, real);
     };
+    if (model.mapped && real.setup.shadow) await run(planDoorbellBuffers(model));
     for (const [index, queue] of this.#queues.entries()) {
       const own = real.setup.msix ? index % 4 : null;
       if (!queue.shared || index === 0) await run(planCompletionQueue(model, queue.entries, own));

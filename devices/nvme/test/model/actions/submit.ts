@@ -43,12 +43,12 @@ export class Submit extends Action {
 /** A doorbell with a value that no queue can have, or of a queue that is not there (NVMe over PCIe Transport 1.0, 3.1.2). */
 export class WrongDoorbell extends Action {
   readonly #queue: number;
-  readonly #head: boolean;
+  readonly #which: 'tail' | 'head' | 'ahead';
 
-  constructor(queue: number, head: boolean) {
+  constructor(queue: number, which: 'tail' | 'head' | 'ahead') {
     super();
     this.#queue = queue;
-    this.#head = head;
+    this.#which = which;
   }
 
   override check(model: Readonly<Model>): boolean {
@@ -58,21 +58,26 @@ export class WrongDoorbell extends Action {
   act(model: Model): void {
     const bells = model.trapped!;
     const ring = this.#queue > 5 ? undefined : liveQueue(model, this.#queue);
-    model.errorLog.may();
-    // With shadow doorbells a trapped write only says that there is news.
-    const certain = model.doorbells === bells;
     if (ring === undefined) {
+      model.errorLog.may();
       model.events.happened(0, 0, true);
-      if (this.#head) bells.head(50, 1);
-      else bells.tail(50, 1);
+      if (this.#which === 'tail') bells.tail(50, 1);
+      else bells.head(50, 1);
       return;
     }
-    model.events.happened(0, 1, certain);
-    if (this.#head) bells.head(ring.completions.id, ring.completions.entries);
-    else bells.tail(ring.id, 0xffff);
+    const { completions } = ring;
+    // Beyond what was posted can only be said while nothing is.
+    const users = [...model.submission.values()].filter((one) => one.completions === completions);
+    if (this.#which === 'ahead' && (completions.ready || users.some(({ pending }) => pending.size > 0))) return;
+    model.errorLog.may();
+    // With shadow doorbells a trapped write only says that there is news.
+    model.events.happened(0, 1, model.doorbells === bells);
+    if (this.#which === 'tail') bells.tail(ring.id, 0xffff);
+    else if (this.#which === 'head') bells.head(completions.id, completions.entries);
+    else bells.head(completions.id, (completions.head + 1) % completions.entries);
   }
 
   toString(): string {
-    return `wrong doorbell ${this.#queue}${this.#head ? ' head' : ''}`;
+    return `wrong doorbell ${this.#queue} ${this.#which}`;
   }
 }

@@ -32,11 +32,13 @@ class DoorbellBufferConfig extends Pending {
   }
 }
 
+/** Once between two resets, as drivers do. */
+export function planDoorbellBuffers(model: Model): Pending | null {
+  if (model.doorbellPages.length > 0 || model.memory.free < 20) return null;
+  return new DoorbellBufferConfig(model, model.memory.take()!, model.memory.take()!);
+}
+
 export const doorbellBufferConfig: fc.Arbitrary<Plan> = fc.constant({
-  plan: (model) => {
-    // Once between two resets, as drivers do.
-    if (model.doorbellPages.length > 0 || model.memory.free < 20) return null;
-    return new DoorbellBufferConfig(model, model.memory.take()!, model.memory.take()!);
-  },
+  plan: planDoorbellBuffers,
   toString: () => 'doorbellBufferConfig',
 });

@@ -1,11 +1,11 @@
 import { AdminOpcode, type NvmeCommand, type NvmeCompletion } from '@sidecard/testing';
 import fc from 'fast-check';
-import { Cns, LogPage } from '../../../src/commands.ts';
+import { Cns, Feature, LogPage } from '../../../src/commands.ts';
 import { Status } from '../../../src/status.ts';
 import type { Model } from '../model.ts';
 import { Pending, type Plan } from '../pending.ts';
 import { plainShape, Transfer } from '../transfer.ts';
-import { must } from '../violation.ts';
+import { hex, must } from '../violation.ts';
 import { prpShape } from './blocks.ts';
 
 /** What an admin command hands over. */
@@ -129,9 +129,25 @@ class GetLogPage extends Question {
     const whole = this.#offset === 0 && bytes.length >= 512;
     if (this.#page === LogPage.health) {
       if (whole) model.health.check(bytes, this.#counters);
+      if (whole) this.#checkTemperature(bytes);
     } else if (this.#page === LogPage.error) {
       if (this.#offset === 0 && bytes.length === 4096) model.errorLog.check(bytes, this.#known, model.inFlight.length);
     } else if (this.#page !== LogPage.changedNamespaces) this.checkConstant();
+  }
+
+  /** Critical Warning bit 1: the temperature is at or beyond a threshold (feature 04h). */
+  #checkTemperature(page: Uint8Array): void {
+    const { features } = this.model;
+    const temperature = page[1]! | (page[2]! << 8);
+    const over = features.value(Feature.temperatureThreshold, 0);
+    const under = features.value(Feature.temperatureThreshold, 1 << 20);
+    const warned = (page[0]! & 2) !== 0;
+    const cannot = warned
+      ? over.certain(this.begun, (kelvin) => temperature < kelvin) &&
+        under.certain(this.begun, (kelvin) => temperature > kelvin)
+      : over.certain(this.begun, (kelvin) => temperature >= kelvin) ||
+        under.certain(this.begun, (kelvin) => temperature <= kelvin);
+    must(!cannot, () => `${this}: ${temperature} K, and critical warning ${hex(page[0]!)}`);
   }
 }
 
