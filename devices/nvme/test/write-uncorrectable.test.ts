@@ -1,4 +1,13 @@
-import { blockCommand, type NvmeDriver, NvmOpcode, type QueuePair } from '@sidecard/testing';
+import {
+  attachNamespace,
+  blockCommand,
+  createNamespace,
+  deleteNamespace,
+  formatNamespace,
+  type NvmeDriver,
+  NvmOpcode,
+  type QueuePair,
+} from '@sidecard/testing';
 import { describe, expect, test } from 'vitest';
 import { uncorrectableRanges } from '../src/limits.ts';
 import { Status } from '../src/status.ts';
@@ -6,6 +15,7 @@ import { pattern, started, type Way, ways } from './machine.ts';
 import { mistakeOf } from './mistakes.ts';
 import { NoteFile } from './note-file.ts';
 import { TestDrive } from './test-drive.ts';
+import { testPool } from './test-pool.ts';
 
 const EIO = 5;
 const blocks = { blockBytes: 512 };
@@ -96,6 +106,29 @@ describe.each(ways)('Write Uncorrectable, %s memory', (way) => {
       [10 * 512, 12 * 512],
     ]);
     await again.driver.writeZeroes(again.queue, 1, 0, 1 << 20, blocks);
+    expect(file.marks).toBe(undefined);
+  });
+
+  test('in a namespace of the pool: lasts with it, and goes with its deletion', async () => {
+    const pool = testPool();
+    const pooled = { drives: [], controller: { pool: pool.pool } };
+    const { driver, queue } = await started(way, pooled);
+    await createNamespace(driver, { nsze: 64 });
+    await attachNamespace(driver, 1, 'attach');
+    await driver.writeUncorrectable(queue, 1, 8, 512, blocks);
+    const again = await started(way, { drives: [], controller: { pool: pool.again().pool } });
+    await expect(again.driver.read(again.queue, 1, 8, 512, blocks)).rejects.toThrow('2h/81h');
+    await deleteNamespace(again.driver, 1);
+    await createNamespace(again.driver, { nsze: 64 });
+    await attachNamespace(again.driver, 1, 'attach');
+    await again.driver.read(again.queue, 1, 8, 512, blocks);
+  });
+
+  test('goes with a Format NVM', async () => {
+    const { driver, queue, file } = await withImage(way);
+    await driver.writeUncorrectable(queue, 1, 8, 512, blocks);
+    await formatNamespace(driver, 1, 0);
+    await driver.read(queue, 1, 8, 512, blocks);
     expect(file.marks).toBe(undefined);
   });
 
