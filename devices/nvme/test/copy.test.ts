@@ -1,4 +1,12 @@
-import { type BlockRange, copyCommand, copySources } from '@sidecard/testing';
+import {
+  type BlockRange,
+  blockCommand,
+  copyCommand,
+  copySources,
+  dataBuffer,
+  NvmOpcode,
+  pointed,
+} from '@sidecard/testing';
 import { describe, expect, test } from 'vitest';
 import { Status } from '../src/status.ts';
 import { pattern, started, ways } from './machine.ts';
@@ -176,15 +184,25 @@ describe.each(ways)('Copy, %s memory', (way) => {
   });
 
   test('has its destination alone: no write of others comes in between', async () => {
-    const { driver, queue, drive } = await started(way, { drives: [new TestDrive(4 << 20)] });
+    const { driver, queue, drive, ram } = await started(way, { drives: [new TestDrive(4 << 20)] });
     const other = await driver.createQueues(2);
     drive.slow = true;
-    for (let round = 0; round < 10; round++) {
-      drive.bytes.fill(1, 0, 1 << 20);
-      const copying = driver.copy(queue, 1, 4096, [{ lba: 0, blocks: 2048 }]);
+    const sources = [{ lba: 0, blocks: 2048 }];
+    const list = dataBuffer(ram, 32, 'out');
+    list.store(copySources(sources));
+    const written = [2, 3].map((value) => {
+      const buffer = dataBuffer(ram, 1 << 20, 'out');
+      buffer.store(new Uint8Array(1 << 20).fill(value));
+      return pointed(blockCommand(NvmOpcode.write, 1, 4096, 1 << 20, blocks), buffer);
+    });
+    drive.bytes.fill(1, 0, 1 << 20);
+    for (let round = 0; round < 20; round++) {
       // Each whole over the destination, before the copy or after it.
-      const writing = [2, 3].map((value) => driver.write(other, 1, 4096, new Uint8Array(1 << 20).fill(value), blocks));
-      await Promise.all([copying, ...writing]);
+      const writing = written.slice(0, 1 + (round % 2)).map((command) => other.push(command));
+      const copying = queue.push(pointed(copyCommand(1, 4096, sources), list));
+      for (const one of round % 3 === 0 ? [other, queue] : [queue, other]) one.ring();
+      expect((await queue.completion(copying)).status).toBe(0);
+      for (const cid of writing) expect((await other.completion(cid)).status).toBe(0);
       expect(new Set(drive.bytes.subarray(2 << 20, 3 << 20)).size).toBe(1);
     }
   });
