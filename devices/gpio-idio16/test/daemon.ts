@@ -41,6 +41,10 @@ export class Program {
     this.child.stderr!.on('data', (data) => {
       this.stderr += data;
     });
+    // A run of tests that is broken off leaves nothing behind.
+    const kill = () => void this.child.kill('SIGKILL');
+    process.once('exit', kill);
+    this.child.once('exit', () => process.removeListener('exit', kill));
     this.child.stdin!.on('error', () => {});
     this.child.stdin!.end(options.input);
     this.ended = once(this.child, 'close').then(([code]) => ({
