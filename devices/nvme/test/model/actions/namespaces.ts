@@ -3,6 +3,7 @@ import { AdminOpcode, type NvmeCompletion } from '@sidecard/testing';
 import { Cns } from '../../../src/commands.ts';
 import { controllerId } from '../../../src/limits.ts';
 import { Status } from '../../../src/status.ts';
+import { flushMayFail } from '../commands/flush.ts';
 import { DiskModel } from '../disk-model.ts';
 import type { Model } from '../model.ts';
 import { Pending } from '../pending.ts';
@@ -66,8 +67,7 @@ export class Format extends Action {
     const drive = model.drives[this.#nsid - 1]!;
     await drain(model, real);
     drive.failNext = 0;
-    const { readOnly } = drive.geometry;
-    const statuses: number[] = [readOnly ? Status.namespaceWriteProtected : Status.success];
+    const statuses = this.#statuses(model, drive.geometry.readOnly);
     const sqe = { opcode: AdminOpcode.formatNvm, nsid: this.#nsid, cdw10: this.#index };
     const command = new Alone(model, sqe, statuses);
     model.constants.clear();
@@ -76,6 +76,14 @@ export class Format extends Action {
     if (status === null) await this.#lose(model, real);
     else if (status === Status.success) this.#replace(model, formats[this.#index]!);
     await drain(model, real);
+  }
+
+  /** A drive whose flushes fail is not formatted, since its zeroes could not be made durable. */
+  #statuses(model: Model, readOnly: boolean): number[] {
+    if (readOnly) return [Status.namespaceWriteProtected];
+    const disk = model.disks[this.#nsid - 1]!;
+    if (disk.flushFailedAt < model.now) return [Status.writeFault];
+    return flushMayFail(model, disk) ? [Status.success, Status.writeFault] : [Status.success];
   }
 
   /** Its answer never comes; the format may have begun, and ends then. */
