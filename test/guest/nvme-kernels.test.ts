@@ -7,7 +7,7 @@ import { missing, noGuests } from './requirements.ts';
 
 const fio = `fio --name=short --minimal --direct=1 --filename=${disk} --verify=crc32c --do_verify=1 --verify_fatal=1`;
 
-const kernels: Record<string, RegExp> = { bookworm: /^6\.1\./, 'trixie-backports': /^[7-9]\./ };
+const kernels: Record<string, RegExp> = { bookworm: /^6\.1\./, 'trixie-backports': /^(?!6\.)\d+\./ };
 
 for (const release of otherReleases) {
   const noKernel = noGuests ?? (await missing(() => provision(release)));
