@@ -103,7 +103,7 @@ export class NamespaceManagement {
     if (attached) namespaces.attach(namespace);
     else namespaces.detach(namespace);
     changed.add(nsid);
-    await namespace.unused();
+    if (!attached) await namespace.unused();
     return { failure: Status.success };
   }
 

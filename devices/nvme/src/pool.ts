@@ -109,10 +109,9 @@ export class Pool {
 
   /** Removes the file of a condemned namespace, in which nothing is under way, and forgets it. Its room is free then. */
   async delete(nsid: number, backend: BlockBackend): Promise<void> {
-    const { file } = this.#entries.find((entry) => entry.nsid === nsid && entry.state === 'deleting')!;
-    await this.folder.remove(file);
-    // What it would tell is of a file that is gone.
-    await backend.close().catch(() => {});
+    // The last of them: one before it may have a file that cannot be removed.
+    const { file } = this.#entries.findLast((entry) => entry.nsid === nsid && entry.state === 'deleting')!;
+    await this.#remove(file, backend);
     await this.#change((entries) => entries.filter((entry) => entry.file !== file));
   }
 
@@ -139,14 +138,22 @@ export class Pool {
   /** What was begun is taken back; what cannot be is left to the next start, which finds the intent. */
   async #undo({ file }: PoolEntry, backend: BlockBackend | null): Promise<void> {
     try {
-      await this.folder.remove(file);
-      await backend?.close();
+      await this.#remove(file, backend);
       await this.#change((entries) => entries.filter((entry) => entry.file !== file));
     } catch (error) {
       this.#log.warn(
         { file, error: String(error) },
         'what is left of a namespace that could not be made stays until the next start',
       );
+    }
+  }
+
+  async #remove(file: string, backend: BlockBackend | null): Promise<void> {
+    try {
+      await this.folder.remove(file);
+    } finally {
+      // What it would tell is of a file that nobody wants.
+      await backend?.close().catch(() => {});
     }
   }
 

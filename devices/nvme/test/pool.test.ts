@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { attachNamespace, createNamespace, deleteNamespace, formatNamespace } from '@sidecard/testing';
 import { describe, expect, test } from 'vitest';
+import { PoolFolder } from '../src/pool-folder.ts';
 import { parsePool } from '../src/pool-options.ts';
 import { type PoolEntry, parseTable } from '../src/pool-table.ts';
 import { Status } from '../src/status.ts';
@@ -234,6 +235,27 @@ describe('what the host refuses', () => {
       [2, false],
       [1, false],
     ]);
+  });
+
+  test('a file that stays: the namespace is gone, and the next start removes it', async () => {
+    const pool = testPool('size=48K');
+    const { driver, log } = await pooled(pool);
+    await createNamespace(driver, { nsze: 64 });
+    const { drive } = pool;
+    pool.folder.remove = () => Promise.reject(new Error('stays'));
+    expect((await deleteNamespace(driver, 1)).status).toBe(Status.success);
+    expect(log.lines.at(-1)!.message).toBe('the file of a deleted namespace stays until the next start');
+    expect((await driver.identify(0x10, 0))[0]).toBe(0);
+    expect(drive.closed).toBe(true);
+    // Its room is not free yet, but its nsid is; and the next with that nsid is another.
+    expect((await createNamespace(driver, { nsze: 64 })).status).toBe(Status.insufficientCapacity);
+    expect((await createNamespace(driver, { nsze: 32 })).dw0).toBe(1);
+    pool.folder.remove = PoolFolder.prototype.remove;
+    await deleteNamespace(driver, 1);
+    expect(tableOf(pool)).toMatchObject([{ state: 'deleting', sizeBytes: 64 * 512 }]);
+    const next = pool.again();
+    expect(images(next)).toEqual([]);
+    expect((await createNamespace((await pooled(next)).driver, { nsze: 64 })).dw0).toBe(1);
   });
 
   test('SIGTERM while a namespace is made: it is none', async () => {
