@@ -221,21 +221,18 @@ export class Command extends DmaTask {
     return this.#drive;
   }
 
-  /** Takes a range of the drive alone: true when it is had at once, else it is resumed. */
+  /** Takes a range of the drive alone, under which its requests are made from then on: true when it is had at once, else it is resumed. */
   takeRange(offset: number, lengthBytes: number): boolean {
     this.#hold ??= new CommandHold(this);
     this.#hold.offset = offset;
     this.#hold.lengthBytes = lengthBytes;
     this.#holdsRange = true;
+    this.request.under = this.#hold;
     return this.namespace!.backend.hold(this.#hold);
   }
   /** Why the range was not to be had, an errno; 0 when it is. */
   get rangeError(): number {
     return this.#holdsRange ? this.#hold!.error : 0;
-  }
-  /** The hold of `takeRange`, for requests under it. */
-  get hold(): RangeHold | null {
-    return this.#hold;
   }
   /** After the last request under it. */
   letRangeGo(): void {

@@ -112,13 +112,11 @@ function copyPieces(controller: Controller, command: Command): boolean {
       if (!makeBuffer(command, lengthBytes)) return command.fail(Status.internalError) && stop(command);
       command.step = Step.reading;
       request.segments = command.drive.segments;
-      request.under = null;
       if (!startAt(command, piece.lba, 'read', lengthBytes, false)) return false;
     }
     if (!check(controller, command, 'read')) return stop(command);
     command.step = Step.writing;
     command.lba = command.slba + command.cursor;
-    request.under = command.hold;
     if (!startAt(command, command.lba, 'write', lengthBytes, isDurable(controller, command))) return false;
   }
 }

@@ -201,7 +201,6 @@ function compareFirst(controller: Controller, second: Command, first: Command): 
 
 function startSecond(controller: Controller, second: Command, first: Command): boolean {
   second.step = Step.writing;
-  second.request.under = second.hold;
   return startWrite(controller, second) && endSecond(controller, second, first);
 }
 

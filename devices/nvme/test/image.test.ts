@@ -1,4 +1,5 @@
 import { existsSync, readFileSync } from 'node:fs';
+import { blockCommand, copyCommand, copySources, NvmOpcode } from '@sidecard/testing';
 import { afterEach, expect, test } from 'vitest';
 import { Attached } from './attached.ts';
 import { NvmeDaemon } from './daemon.ts';
@@ -63,6 +64,26 @@ test.each([
     expect(daemon.log).not.toMatch(/"level":[56]0/);
   },
 );
+
+test('a Copy ends with more writes waiting for its range than a drive has slots', async () => {
+  const daemon = await NvmeDaemon.start('file=IMAGE,size=64M');
+  cleanUp.push(() => daemon.remove());
+  cleanUp.push(() => daemon.stop());
+  const { driver, queues, ram } = await attach(daemon, 'mapped');
+  const queue = queues[1]!;
+  const data = pattern(1 << 20);
+  await driver.write(queue, 1, 0, data, { blockBytes: 512 });
+  const sources = [{ lba: 0, blocks: 32_768 }];
+  const [list, written] = [ram.allocate(4096), ram.allocate(4096)];
+  ram.store(list, copySources(sources));
+  queue.push({ ...copyCommand(1, 65_536, sources), prp1: list });
+  const write = blockCommand(NvmOpcode.write, 1, 65_536 + 32_767, 512, { blockBytes: 512 });
+  while (!queue.full) queue.push({ ...write, prp1: written });
+  queue.ring();
+  for (let cid = 1; cid <= 255; cid++) expect((await queue.completion(cid)).status).toBe(0);
+  const copied = await driver.read(queue, 1, 65_536, 1 << 20, { blockBytes: 512 });
+  expect(Buffer.compare(copied, data)).toBe(0);
+});
 
 test('what Write Uncorrectable has marked is beside the image, and there after a restart', async () => {
   const daemon = await NvmeDaemon.start('file=IMAGE,size=8M');

@@ -17,7 +17,10 @@ export abstract class BlockRequest {
   /** writeZeroes: the space may be given back (NVMe DEAC, virtio UNMAP). */
   mayDeallocate = false;
   segments: Segments | null = null;
-  /** The hold under which it is made, and inside whose range it lies; null: it takes its range by itself. Several under one hold keep no order. */
+  /**
+   * The hold under which it is made, and inside whose range it lies if it changes anything; null: it takes its range by itself. Whoever has a hold makes
+   * every request under it: another may have to wait for room that those who wait for the range have. Several under one hold keep no order.
+   */
   under: RangeHold | null = null;
   /** 0, or a positive errno number, once done. */
   error = 0;

@@ -211,6 +211,10 @@ describe.each([
       start(drive, 'write', offset, memory.segments(0, 4096), { under: taken });
     expect(under(first, 512)).toThrow('a request leaves the range');
     expect(under(second, 0)).toThrow('not held');
+    // Whoever copies reads elsewhere.
+    const read = start(drive, 'read', 8192, memory.segments(0, 4096), { under: first });
+    settle();
+    expect([read.ended, read.error]).toEqual([1, 0]);
     expect(() => drive.hold(first)).toThrow('held again');
     drive.letGo(first);
     drive.letGo(second);
