@@ -7,11 +7,11 @@ const PAGE = 4096;
 
 /** Something that a driver, or the machine around it, does to the device; what comes of it is the device's business. */
 export interface HostileAction {
-  readonly act: (scene: HostileScene) => void;
+  readonly act: (scene: HostileScene) => void | Promise<void>;
   readonly toString: () => string;
 }
 
-function action<T>(name: string, drawn: fc.Arbitrary<T>, act: (scene: HostileScene, value: T) => void) {
+function action<T>(name: string, drawn: fc.Arbitrary<T>, act: (scene: HostileScene, value: T) => void | Promise<void>) {
   return drawn.map(
     (value): HostileAction => ({
       act: (scene) => act(scene, value),
@@ -95,10 +95,11 @@ function reap({ machine: { driver } }: HostileScene): void {
 
 const regions = fc.constantFrom<'island' | 'rom' | 'sink'>('island', 'rom', 'sink');
 
-function toggle(scene: HostileScene, region: Region): void {
-  const mapped = scene.maps.includes(region);
-  if (mapped) scene.unmap(region);
-  else scene.map(region);
+async function toggle(scene: HostileScene, region: Region): Promise<void> {
+  if (scene.maps.includes(region)) {
+    await scene.answered(scene.sendUnmap(region));
+    scene.forget(region);
+  } else scene.map(region);
 }
 
 export const hostileAction: fc.Arbitrary<HostileAction> = fc.oneof(
@@ -235,7 +236,7 @@ export const hostileAction: fc.Arbitrary<HostileAction> = fc.oneof(
     arbitrary: action('map or unmap', regions, (scene, which) => {
       // Stalled for ever, an unmap would be answered by nobody.
       scene.machine.drive.stalled = false;
-      toggle(scene, scene[which]);
+      return toggle(scene, scene[which]);
     }),
   },
   {
@@ -244,12 +245,12 @@ export const hostileAction: fc.Arbitrary<HostileAction> = fc.oneof(
   },
   {
     weight: 1,
-    arbitrary: action('reset', fc.constantFrom('function', 'device', 'posted'), ({ machine }, kind) => {
-      machine.drive.stalled = kind === 'posted' && machine.drive.stalled;
-      if (kind === 'function') machine.handle.functionLevelReset();
-      else if (kind === 'device') machine.client.reset();
-      else machine.client.wire.send(Command.deviceReset);
-      machine.handle.setBusMaster(true);
+    arbitrary: action('reset', fc.constantFrom('function', 'device', 'posted'), async (scene, kind) => {
+      const { drive, client, handle } = scene.machine;
+      drive.stalled = kind === 'posted' && drive.stalled;
+      const id = kind === 'function' ? scene.sendReset() : client.wire.send(Command.deviceReset);
+      if (kind !== 'posted') await scene.answered(id);
+      handle.setBusMaster(true);
     }),
   },
   {

@@ -55,7 +55,7 @@ test.each(ways)(
         const scene = new HostileScene(way, machine);
         try {
           await scene.start();
-          for (const one of list) one.act(scene);
+          for (const one of list) await one.act(scene);
           await scene.recovers();
         } catch (error) {
           throw new Error(`${error}; the daemon: ${daemon.log.slice(-2000)}`, { cause: error });

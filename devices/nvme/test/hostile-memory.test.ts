@@ -1,22 +1,11 @@
-import { Command } from '@sidecard/core';
 import { AdminOpcode, encodeCommand } from '@sidecard/testing';
 import { describe, expect, test } from 'vitest';
-import { HostileScene, type Region } from './hostile-scene.ts';
+import { HostileScene } from './hostile-scene.ts';
 import { pattern, ways } from './machine.ts';
 import { generator } from './test-drive.ts';
 
 const PAGE = 4096;
 const read = { opcode: 2, nsid: 1 };
-
-/** DMA_UNMAP of a region; its id, without waiting for the answer. */
-function sendUnmap(scene: HostileScene, { iova, sizeBytes }: Region): number {
-  const payload = new Uint8Array(24);
-  const view = new DataView(payload.buffer);
-  view.setUint32(0, 24, true);
-  view.setBigUint64(8, BigInt(iova), true);
-  view.setBigUint64(16, BigInt(sizeBytes), true);
-  return scene.machine.client.wire.send(Command.dmaUnmap, payload);
-}
 
 describe.each(ways)('memory that is not what it was, %s memory', (way) => {
   test('unmapped with reads and writes at the drive: answered when they have ended, and not touched any more', async () => {
@@ -31,7 +20,7 @@ describe.each(ways)('memory that is not what it was, %s memory', (way) => {
     }
     queue.ring();
     settle();
-    const id = sendUnmap(scene, island);
+    const id = scene.sendUnmap(island);
     settle();
     const answered = () => client.wire.replies.some((one) => one.id === id);
     // By messages nothing is held: what is read then goes nowhere.

@@ -5,7 +5,7 @@ import { HostileScene } from './hostile-scene.ts';
 import { ways } from './machine.ts';
 
 /** Of each kind of memory. */
-const cases = Number(process.env.SIDECARD_CASES ?? 100);
+const cases = Number(process.env.SIDECARD_CASES ?? 1000);
 
 /** Anything, in any order: a status or CSTS.CFS, nothing outside of the maps is touched, and a driver that behaves has its disk again. */
 test.each(ways)(
@@ -18,7 +18,7 @@ test.each(ways)(
         const scene = new HostileScene(way);
         const { native, client, server } = scene.machine;
         await scene.start();
-        for (const one of list) one.act(scene);
+        for (const one of list) await one.act(scene);
         actions += list.length;
         await scene.recovers();
         // Everything of the client goes with it.

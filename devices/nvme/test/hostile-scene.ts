@@ -1,6 +1,14 @@
 import { setTimeout } from 'node:timers/promises';
-import { DmaMapFlag } from '@sidecard/core';
-import { GuestRam, NvmeError, type QueuePair, until } from '@sidecard/testing';
+import {
+  Command,
+  DMA_UNMAP_BYTES,
+  DmaMapFlag,
+  DmaUnmap,
+  REGION_ACCESS_BYTES,
+  RegionAccess,
+  RegionIndex,
+} from '@sidecard/core';
+import { CapabilityId, encodeFields, GuestRam, NvmeError, type QueuePair, until } from '@sidecard/testing';
 import { expect } from 'vitest';
 import { Status } from '../src/status.ts';
 import { type Machine, type MachineOptions, machine, pattern, type Way } from './machine.ts';
@@ -85,6 +93,29 @@ export class HostileScene {
     if (!writable) ram.store(iova, pattern(sizeBytes));
     this.#gone.delete(region);
     this.maps.push(region);
+  }
+
+  /** DMA_UNMAP; its id, without waiting for the answer. */
+  sendUnmap({ iova, sizeBytes }: Region): number {
+    const payload = encodeFields(DmaUnmap, DMA_UNMAP_BYTES, { argsz: DMA_UNMAP_BYTES, iova, sizeBytes });
+    return this.machine.client.wire.send(Command.dmaUnmap, payload);
+  }
+
+  /** Function Level Reset (PCI Express Base 3.0, 7.8.4); its id, without waiting for the answer. */
+  sendReset(): number {
+    const { handle, client } = this.machine;
+    const offset = handle.find(CapabilityId.express)! + 8;
+    const payload = new Uint8Array(REGION_ACCESS_BYTES + 2);
+    payload.set(encodeFields(RegionAccess, REGION_ACCESS_BYTES, { offset, region: RegionIndex.config, count: 2 }));
+    payload.set([0, 0x80], RegionAccess.data);
+    return client.wire.send(Command.regionWrite, payload);
+  }
+
+  /** Waits for the answer as a processor would, while promises of a device in this process go on. */
+  async answered(id: number): Promise<void> {
+    const { wire } = this.machine.client;
+    await until(this.machine.handle.port, () => wire.replies.some((reply) => reply.id === id), `answer ${id}`, 60_000);
+    wire.reply(id);
   }
 
   /** Waits until nothing uses it any more, and fills it anew: then it is to stay so. */

@@ -67,7 +67,9 @@ export class Format extends Action {
     const drive = model.drives[this.#nsid - 1]!;
     await drain(model, real);
     drive.failNext = 0;
-    const statuses = this.#statuses(model, drive.geometry.readOnly);
+    const { readOnly } = drive.geometry;
+    const disk = model.disks[this.#nsid - 1]!;
+    const statuses = this.#statuses(model, readOnly);
     const sqe = { opcode: AdminOpcode.formatNvm, nsid: this.#nsid, cdw10: this.#index };
     const command = new Alone(model, sqe, statuses);
     model.constants.clear();
@@ -75,6 +77,8 @@ export class Format extends Action {
     const status = await run(model, real, command, this.#isReset ? 2 : 1000);
     if (status === null) await this.#lose(model, real);
     else if (status === Status.success) this.#replace(model, formats[this.#index]!);
+    else if (!readOnly)
+      disk.drop(0, disk.begin(0, new Array<number>(disk.blocks.length).fill(0), model.now), model.now);
     await drain(model, real);
   }
 

@@ -99,6 +99,11 @@ class Copy extends BlockCommand {
     const { unrecoveredRead } = Status;
     const isMarked = this.#ranges.some(({ first, count }) => disk!.mayBeUnreadable(first, count, this.begun));
     if (isMarked && status === unrecoveredRead) {
+      // Or the drive has failed one of them as well.
+      const { blockBytes } = disk!;
+      this.#ranges.some(({ first, count }) => {
+        return blame(model, disk!, 'read', first * blockBytes, count * blockBytes).length > 0;
+      });
       model.health.mediaErrors.add(1, false);
       return [unrecoveredRead];
     }
