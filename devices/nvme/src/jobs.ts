@@ -24,7 +24,9 @@ export class Jobs {
   stopping = false;
   readonly #controller: Controller;
   readonly #running = new Set<Promise<void>>();
-  #last: Promise<unknown> = Promise.resolve();
+  /** Of `exclusive`: the end of the last, and how many have not ended. */
+  #last: Promise<void> = Promise.resolve();
+  #exclusives = 0;
 
   constructor(controller: Controller) {
     this.#controller = controller;
@@ -61,10 +63,22 @@ export class Jobs {
     this.#running.add(running);
   }
 
-  /** Work on which namespaces there are: one after the other. */
+  /**
+   * Work on which namespaces there are: one after the other, the first at once. What has not begun when a reset takes its command back does not begin any
+   * more: nobody would hear of it, and a driver that resets again and again would pile it up.
+   */
   exclusive(work: () => Promise<Outcome>): Promise<Outcome> {
-    const next = this.#last.then(() => (this.stopping ? { failure: Status.internalError } : work()));
-    this.#last = next.catch(() => {});
+    const { processor } = this.#controller;
+    const { generation } = processor;
+    const begin = async (): Promise<Outcome> => {
+      const isWanted = !this.stopping && generation === processor.generation;
+      return isWanted ? work() : { failure: Status.internalError };
+    };
+    const next = this.#exclusives++ === 0 ? begin() : this.#last.then(begin);
+    const ended = () => {
+      this.#exclusives--;
+    };
+    this.#last = next.then(ended, ended);
     return next;
   }
 

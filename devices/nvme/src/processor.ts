@@ -52,9 +52,9 @@ export class Processor implements CommandRunner {
   get inFlight(): number {
     return commandSlots - this.#freeCount - this.#parked;
   }
-  /** Those of them that a reset has disowned. */
-  get stale(): number {
-    return this.#stale;
+  /** Counts the resets: what commands are of, and what has been asked for by them. */
+  get generation(): number {
+    return this.#generation;
   }
 
   /** Fetches and runs what is in the queue, `burst` commands at most. How many it was. */

@@ -249,6 +249,19 @@ describe.each(ways)('Namespace Management, %s memory', (way) => {
     await expect.poll(() => pool.drive.closed).toBe(true);
   });
 
+  test('what has not begun when a reset comes is not done: nobody would hear of it, and no driver that resets piles up work', async () => {
+    const { driver, settle } = await pooled(way);
+    const prp1 = driver.ram.allocate(4096);
+    driver.ram.store(prp1, Uint8Array.of(64, 0, 0, 0, 0, 0, 0, 0, 64));
+    for (let count = 0; count < 5; count++) driver.admin.push({ opcode: AdminOpcode.namespaceManagement, prp1 });
+    driver.admin.ring();
+    settle();
+    await driver.enable();
+    // One after the other: this comes behind them all.
+    expect((await createNamespace(driver, { nsze: 8 })).dw0).toBe(2);
+    expect(await list(driver, 0x10)).toEqual([1, 2]);
+  });
+
   test('the log of effects: Linux looks at the namespaces again by itself', async () => {
     const { driver } = await pooled(way);
     const effects = new DataView((await driver.logPage(5, 4096)).buffer);
