@@ -24,8 +24,9 @@ import type { Action } from './action.ts';
 import { DriveFails, DriveSpeed } from './drives.ts';
 import { Attachment, Format } from './namespaces.ts';
 import { Reset, ShutDown, Start } from './resets.ts';
+import { Sleep } from './sleep.ts';
 import { Submit, WrongDoorbell } from './submit.ts';
-import { Drain, Reap, Sleep, Turns } from './time.ts';
+import { Drain, Reap, Turns } from './time.ts';
 
 /** Commands of I/O queues: a new one is a file beside these, and a row here. */
 const io: fc.Arbitrary<Plan> = fc.oneof(
@@ -80,7 +81,7 @@ export const actions: fc.Arbitrary<Action>[] = [
   ...new Array<fc.Arbitrary<Action>>(3).fill(fc.constantFrom(1, 2, 1000).map((most) => new Reap(most))),
   fc.constant(new Drain()),
   eventRequest.map((one) => new Submit('admin', new Array<Plan>(5).fill(one), true)),
-  ...new Array<fc.Arbitrary<Action>>(3).fill(fc.constant(new Sleep())),
+  ...new Array<fc.Arbitrary<Action>>(3).fill(fc.option(submitIo, { freq: 3 }).map((submit) => new Sleep(submit))),
   fc
     .record({ nsid: fc.constantFrom(1, 2), index: fc.nat(1), isReset: fc.boolean() })
     .map(({ nsid, index, isReset }) => new Format(nsid, index, isReset)),
