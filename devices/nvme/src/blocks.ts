@@ -143,6 +143,12 @@ export function startAt(
   return namespace.submit(request);
 }
 
+/** A drive that is done at once (memory) would keep everybody else for long: the command goes on when the others have had their turn. Always false. */
+export function goOnLater(controller: Controller, command: Command): false {
+  controller.host.defer(command.goOn);
+  return false;
+}
+
 /** True when the drive has done it; else the command has failed. */
 export function check(controller: Controller, command: Command, operation: BlockOperation): boolean {
   const { error } = command.request;

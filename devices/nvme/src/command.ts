@@ -119,6 +119,9 @@ export class Command extends DmaTask {
   #hold: CommandHold | null = null;
   #holdsRange = false;
 
+  /** `resume`, for who defers it. */
+  readonly goOn = () => this.resume();
+
   constructor(
     slot: number,
     rows: CommandRows,

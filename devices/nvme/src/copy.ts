@@ -1,8 +1,8 @@
-import { check, checkDirective, checkWritable, enterNamespace, isDurable, startAt } from './blocks.ts';
+import { check, checkDirective, checkWritable, enterNamespace, goOnLater, isDurable, startAt } from './blocks.ts';
 import type { Command } from './command.ts';
 import type { Controller } from './controller.ts';
 import { makeBuffer } from './drive-memory.ts';
-import { copyBytes, copyPieceBytes, copyRanges } from './limits.ts';
+import { copyBytes, copyPieceBytes, copyRanges, turnBytes } from './limits.ts';
 import type { Namespace } from './namespace.ts';
 import { type Failure, Field, mistake, Status } from './status.ts';
 import { receive, transferred } from './transfer.ts';
@@ -94,7 +94,7 @@ function checkRanges(command: Command): Failure {
 function copyPieces(controller: Controller, command: Command): boolean {
   const { lbaBytes } = command.namespace!;
   const { request } = command;
-  for (;;) {
+  for (let movedBytes = 0; ; ) {
     if (command.step === Step.writing) {
       if (!check(controller, command, 'write')) return stop(command);
       findPiece(command);
@@ -106,6 +106,8 @@ function copyPieces(controller: Controller, command: Command): boolean {
     if (!found) return true;
     const lengthBytes = piece.blocks * lbaBytes;
     if (command.step === Step.next) {
+      if (movedBytes >= turnBytes) return goOnLater(controller, command);
+      movedBytes += lengthBytes;
       command.lba = piece.lba;
       const failure = checkBlocks(command, piece.lba, piece.blocks);
       if (failure !== Status.success) return command.fail(failure) && stop(command);

@@ -37,6 +37,8 @@ export const copyBytes = 1 << 27;
 export const copyPieceBytes = 1 << 18;
 /** Bytes that a Verify reads at a time. */
 export const verifyPieceBytes = 1 << 20;
+/** Bytes that a Copy or Verify moves in a row, where the drive is done at once. */
+export const turnBytes = 1 << 20;
 
 /** Ranges that Write Uncorrectable has marked at most, of all namespaces together. */
 export const uncorrectableRanges = 1024;

@@ -1,9 +1,9 @@
-import { check, enterBlocks, forcesUnitAccess, startAt } from './blocks.ts';
+import { check, enterBlocks, forcesUnitAccess, goOnLater, startAt } from './blocks.ts';
 import type { Command } from './command.ts';
 import type { Controller } from './controller.ts';
 import { makeSink } from './drive-memory.ts';
 import { beginCommit, endCommit } from './flush.ts';
-import { verifyPieceBytes } from './limits.ts';
+import { turnBytes, verifyPieceBytes } from './limits.ts';
 import { type Failure, Field, mistake, Status } from './status.ts';
 import { checkReadable } from './write-uncorrectable.ts';
 
@@ -41,7 +41,7 @@ function checkVerify(controller: Controller, command: Command): Failure {
 function readPieces(controller: Controller, command: Command): boolean {
   const { lbaBytes } = command.namespace!;
   const pieceBlocks = verifyPieceBytes / lbaBytes;
-  for (;;) {
+  for (let readBytes = 0; ; ) {
     if (command.step === Step.atDrive) {
       if (!check(controller, command, 'read')) return true;
       command.cursor = Math.min(command.cursor + pieceBlocks, command.blocks);
@@ -49,7 +49,9 @@ function readPieces(controller: Controller, command: Command): boolean {
     }
     command.readBytes = command.cursor * lbaBytes;
     if (command.cursor === command.blocks) return true;
+    if (readBytes >= turnBytes) return goOnLater(controller, command);
     const lengthBytes = Math.min(pieceBlocks, command.blocks - command.cursor) * lbaBytes;
+    readBytes += lengthBytes;
     if (!makeSink(command, lengthBytes)) return command.fail(Status.internalError);
     command.step = Step.atDrive;
     command.lba = command.slba + command.cursor;

@@ -28,6 +28,30 @@ const scattered = [
   { lba: 7, blocks: 2 },
 ];
 
+// The others are the client too, whose messages wait.
+test('on a drive that is done at once, Copy and Verify have their turns as everybody has', async () => {
+  const { queue, ram, drive, server } = await started('mapped', { drives: [new TestDrive(8 << 20)] });
+  const sources = [{ lba: 0, blocks: 8192 }];
+  const prp1 = ram.allocate(4096);
+  ram.store(prp1, copySources(sources));
+  const copy = { ...copyCommand(1, 8192, sources), prp1 };
+  const verify = blockCommand(NvmOpcode.verify, 1, 0, 4 << 20, blocks);
+  // At most 1 MiB when it is fetched and when it goes on: pieces of 256 KiB, read and written; pieces of 1 MiB.
+  for (const [command, requests, inTurn] of [
+    [copy, 32, 16],
+    [verify, 4, 2],
+  ] as const) {
+    const cid = queue.submit(command);
+    const end = drive.seen.length + requests;
+    while (drive.seen.length < end) {
+      const before = drive.seen.length;
+      server.server.turn();
+      expect(drive.seen.length - before).toBeLessThanOrEqual(inTurn);
+    }
+    expect((await queue.completion(cid)).status).toBe(0);
+  }
+});
+
 // Copy (NVM Command Set 1.0, 3.2.2): source ranges, which the data of the command lists, to one range that begins at SDLBA.
 describe.each(ways)('Copy, %s memory', (way) => {
   test.each([0, 1])('descriptor format %i: the sources in their order, one after the other', async (format) => {
