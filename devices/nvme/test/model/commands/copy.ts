@@ -93,7 +93,9 @@ class Copy extends BlockCommand {
   #statuses({ status }: NvmeCompletion): number[] {
     const { disk, model, mistakes } = this;
     const wrongPages = this.transferStatuses.filter((one) => one !== Status.success);
-    if (mistakes.length > 0) return [...mistakes, ...wrongPages];
+    // Of two things that are wrong, either is told.
+    const unflushed = disk !== null && flushMayFail(model, disk) ? [Status.writeFault] : [];
+    if (mistakes.length > 0) return [...mistakes, ...wrongPages, ...unflushed];
     if (status === Status.success || wrongPages.includes(status)) return this.transferStatuses;
     const { blockBytes } = disk!;
     const { unrecoveredRead } = Status;
@@ -118,7 +120,7 @@ class Copy extends BlockCommand {
       }
       to += count;
     }
-    return flushMayFail(model, disk!) ? [Status.writeFault] : [Status.success];
+    return unflushed.length > 0 ? unflushed : [Status.success];
   }
 }
 

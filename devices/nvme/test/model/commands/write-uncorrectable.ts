@@ -30,7 +30,7 @@ class WriteUncorrectable extends BlockCommand {
     const { mistakes, model } = this;
     const right: number[] = mistakes.length > 0 ? [] : [Status.success];
     // A mark is durable, which a drive whose flushes fail may not promise.
-    if (right.length > 0 && flushMayFail(model, this.disk!)) right.push(Status.writeFault);
+    if (this.disk !== null && flushMayFail(model, this.disk)) right.push(Status.writeFault);
     this.expect(completion, ...mistakes, ...right);
     if (completion.status === Status.success) this.disk!.end(this.first, this.#marks, model.now);
     this.dropped();
