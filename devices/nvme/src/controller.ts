@@ -70,7 +70,8 @@ export class Controller implements PciDevice {
   #stopping = false;
   /** CC.EN is 1 and RDY still 0, for the same reason. */
   #starting = false;
-  #quiescing = false;
+  /** The daemon ends. */
+  quiescing = false;
   readonly #pool: Pool | null;
 
   constructor(host: Host, options: ControllerOptions) {
@@ -174,7 +175,7 @@ export class Controller implements PciDevice {
     const shutDown = this.shutdown.underWay && registers.cc.shn !== 0;
     if (!shutDown) registers.csts.shst = ShutdownStatus.none;
     registers.csts.rdy = 1;
-    this.running = !this.#quiescing && !shutDown;
+    this.running = !this.quiescing && !shutDown;
   }
 
   /** CC.EN 1 to 0 (3.7.2): RDY falls when the requests of this generation have ended. AQA, ASQ and ACQ stay. */
@@ -278,7 +279,7 @@ export class Controller implements PciDevice {
   }
 
   async quiesce(): Promise<void> {
-    this.#quiescing = true;
+    this.quiescing = true;
     this.running = false;
     this.interrupts.tell();
     this.health.busy.stop();

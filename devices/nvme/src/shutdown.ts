@@ -14,6 +14,8 @@ export class Shutdown extends BlockRequest {
   #namespace: Namespace | null = null;
   /** A flush is at a drive. */
   busy = false;
+  /** The drive did not answer the last one in time. */
+  #stalled = false;
 
   constructor(controller: Controller) {
     super();
@@ -34,8 +36,9 @@ export class Shutdown extends BlockRequest {
 
   /** Goes on as far as it can. */
   work(): void {
-    const { namespaces, processor, registers } = this.#controller;
-    if (processor.inFlight > 0) return;
+    const { namespaces, processor, registers, quiescing } = this.#controller;
+    // A daemon that ends asks a drive that has stalled no more: nothing is complete then.
+    if (processor.inFlight > 0 || (this.#stalled && quiescing)) return;
     while (this.underWay && !this.busy) {
       if (this.#nsid === namespaces.limit) {
         registers.csts.shst = ShutdownStatus.complete;
@@ -66,10 +69,10 @@ export class Shutdown extends BlockRequest {
     const namespace = this.#namespace!;
     this.#namespace = null;
     const { health } = this.#controller;
-    const again = health.isStall(this.error);
-    if (again) this.#nsid--;
+    this.#stalled = health.isStall(this.error);
+    if (this.#stalled) this.#nsid--;
     else if (this.error !== 0) health.flushFailed(namespace, this.error);
     namespace.leave();
-    return !again;
+    return !this.#stalled;
   }
 }

@@ -131,4 +131,24 @@ describe.each(ways)('a drive that stalls, %s memory', (way) => {
     settle();
     await driver.flush(anew, 1);
   });
+
+  test('the daemon ends while a shutdown waits for the drive: no more is asked of it, and the shutdown is never complete', async () => {
+    const machine = await started(way, impatient);
+    const { driver, drive, server, settle } = machine;
+    drive.stalled = true;
+    driver.registers.cc.shn = 1;
+    settle();
+    let ended = false;
+    const closed = server.close().then(() => {
+      ended = true;
+    });
+    for (let times = 0; times < 5 && !ended; times++) {
+      server.clock.advance(limitMs);
+      server.settle();
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    expect(ended).toBe(true);
+    await closed;
+    expect(machine.controller.registers.csts.shst).toBe(1);
+  });
 });
