@@ -1,5 +1,5 @@
 import { Command } from '@sidecard/core';
-import { AdminOpcode } from '@sidecard/testing';
+import { AdminOpcode, GuestRam, NvmeDriver, PciBus, VfioUserClient, VfioUserPort } from '@sidecard/testing';
 import { describe, expect, test } from 'vitest';
 import { type Machine, machine, pattern, started, ways } from './machine.ts';
 import { TestDrive } from './test-drive.ts';
@@ -123,11 +123,21 @@ describe.each(ways)('resets with commands in flight, %s memory', (way) => {
 
   test('a client that goes: the next one starts clean', async () => {
     const made = await busy(way);
-    const { client, drive, server, controller, log } = made;
+    const { native, client, drive, server, controller, log } = made;
     client.close();
     server.settle();
+    const next = new VfioUserClient(server.connect()!);
+    next.version();
+    const ram = way === 'mapped' ? GuestRam.shared(native) : GuestRam.private();
+    next.mapRam(ram);
+    const port = new VfioUserPort(native, next, ram);
+    const driver = new NvmeDriver(new PciBus().add(port));
+    // What was in flight is still at the drive: not ready until it has ended.
+    driver.registers.cc.value = 0;
+    expect(driver.registers.csts.rdy).toBe(1);
     drive.stalled = false;
-    for (let turn = 0; turn < 200; turn++) server.server.turn();
+    await works({ ...made, driver });
+    for (let turn = 0; turn < 200; turn++) port.turn();
     expect(controller.inFlight).toBe(0);
     expect(log.lines.filter(({ level }) => level === 'error')).toEqual([]);
   });
