@@ -18,8 +18,18 @@ export default defineConfig({
         test: {
           name: 'unit',
           include: ['{packages,devices,tools}/*/test/**/*.test.ts', 'test/*.test.ts'],
+          exclude: ['**/node_modules/**', '**/*.long.test.ts'],
           isolate: false,
           testTimeout: 20_000,
+        },
+      },
+      {
+        extends: true,
+        test: {
+          // Thousands of random cases, and daemons that are killed again and again: a part of `npm test`, not of `npm run check`.
+          name: 'long',
+          include: ['{packages,devices,tools}/*/test/**/*.long.test.ts'],
+          testTimeout: 300_000,
         },
       },
       {

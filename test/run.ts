@@ -1,4 +1,4 @@
-/** `npm test`: unit tests, then real guests, and one last line that counts them all. */
+/** `npm test`: unit tests, long ones, then real guests, and one last line that counts them all. */
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { ProvisionError, prepareTests } from '@sidecard/guest';
@@ -56,6 +56,7 @@ function tally(project: string, outputFile: string, status: number | null): Tall
 
 mkdirSync(folder, { recursive: true });
 const unit = runProject('unit');
+const long = runProject('long');
 // Here and not in the first test that boots: vitest would show the progress of the download only afterwards.
 await prepareTests().catch((error: unknown) => {
   if (!(error instanceof ProvisionError)) throw error;
@@ -67,6 +68,7 @@ if (process.env.CI && guest.skipped > 0) {
   guest.failed += guest.skipped;
   guest.skipped = 0;
 }
-const failed = unit.failed + guest.failed;
-process.exitCode = failed === 0 ? 0 : 1;
-console.log(`${unit.passed + guest.passed} passed, ${failed} failed, ${unit.skipped + guest.skipped} skipped`);
+const all = [unit, long, guest];
+const sum = (of: keyof Tally) => all.reduce((total, tally) => total + tally[of], 0);
+process.exitCode = sum('failed') === 0 ? 0 : 1;
+console.log(`${sum('passed')} passed, ${sum('failed')} failed, ${sum('skipped')} skipped`);

@@ -1,4 +1,4 @@
-/** `pnpm fuzz:nvme -- --minutes 10 --seed N`: the property of model.test.ts for as long as one likes. */
+/** `pnpm fuzz:nvme -- --minutes 10 --seed N`: the property of model.long.test.ts for as long as one likes. */
 import { parseArgs } from 'node:util';
 import fc from 'fast-check';
 import { ways } from '../machine.ts';
