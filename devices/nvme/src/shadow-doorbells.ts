@@ -137,7 +137,8 @@ export class ShadowDoorbells {
     for (const queue of queues.active) if (queue.id !== 0) this.#poke(2 * queue.id, queue.rows.seen[queue.id]!);
     let quiet = !this.look();
     for (const queue of queues.activeCompletion) {
-      if (queue.id === 0 || (!heads && queue.hasRoom)) continue;
+      // Room for two: a pair of fused commands waits for as much.
+      if (queue.id === 0 || (!heads && queue.hasRoomFor(2))) continue;
       const had = queue.head;
       this.#poke(2 * queue.id + 1, queue.rows.seen[queue.id]!);
       this.lookAtHead(queue);

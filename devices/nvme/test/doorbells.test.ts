@@ -1,5 +1,5 @@
 import type { HostBuffer } from '@sidecard/core';
-import { AdminOpcode, MappedDoorbells } from '@sidecard/testing';
+import { AdminOpcode, MappedDoorbells, NvmOpcode } from '@sidecard/testing';
 import { describe, expect, test } from 'vitest';
 import { createDoorbellPage } from '../src/doorbell-page.ts';
 import { Status } from '../src/status.ts';
@@ -161,6 +161,29 @@ describe('Doorbell Buffer Config', () => {
     }
     expect(controller.errors.count).toBe(4);
     await driver.read(queue, 1, 0, 512, { blockBytes: 512 });
+  });
+
+  test('a pair that waits for room for two has the device asked for the next head', async () => {
+    const { driver, controller, settle } = await started('mapped', { interrupts: 'msix' });
+    const shadow = await driver.useShadowDoorbells();
+    const queue = await driver.createQueues(2, { entries: 4 });
+    const block = { nsid: 1, prp1: driver.ram.allocate(4096), cdw12: 0 };
+    // Past the EventIdx that there was at first.
+    await driver.read(queue, 1, 0, 512, { blockBytes: 512 });
+    for (let count = 0; count < 2; count++) queue.submit({ ...block, opcode: NvmOpcode.read });
+    settle();
+    // Fetched, and not consumed: there is room for one.
+    queue.sqHead = 3;
+    const pair = [
+      queue.push({ ...block, opcode: NvmOpcode.compare, flags: 1 }),
+      queue.push({ ...block, opcode: NvmOpcode.write, flags: 2 }),
+    ];
+    queue.ring();
+    while (!controller.turns.arm()) settle();
+    const asleep = shadow.trapped.count;
+    expect(queue.reap()).toBe(2);
+    expect(shadow.trapped.count).toBe(asleep + 1);
+    for (const cid of pair) expect((await queue.completion(cid)).status).toBe(0);
   });
 
   test('nonsense in a shadow is an event, once, and does not keep the device awake', async () => {
