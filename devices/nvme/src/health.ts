@@ -3,6 +3,7 @@ import type { Command } from './command.ts';
 import { IoOpcode } from './commands.ts';
 import type { Controller } from './controller.ts';
 import { HealthEvent } from './events.ts';
+import { isFull } from './host-errors.ts';
 import type { Namespace } from './namespace.ts';
 import { Status, type StatusCode } from './status.ts';
 
@@ -18,7 +19,7 @@ const healthColumns = {
 } as const;
 
 /** Linux's numbers, which backends answer with. */
-const errno = { EPERM: 1, EACCES: 13, EFAULT: 14, ENOSPC: 28, EROFS: 30, ETIMEDOUT: 110, EDQUOT: 122 } as const;
+const errno = { EPERM: 1, EACCES: 13, EFAULT: 14, EROFS: 30, ETIMEDOUT: 110 } as const;
 
 /** What the SMART log counts, and what a drive's errors mean to the guest. */
 export class Health {
@@ -104,10 +105,8 @@ export class Health {
    * command fails, so one that succeeds says nothing.
    */
   driveError(operation: string, error: number): StatusCode {
+    if (isFull(error)) return Status.capacityExceeded;
     switch (error) {
-      case errno.ENOSPC:
-      case errno.EDQUOT:
-        return Status.capacityExceeded;
       case errno.EROFS:
       case errno.EPERM:
       case errno.EACCES:

@@ -2,7 +2,17 @@ import { describe, expect, test } from 'vitest';
 import { Status } from '../src/status.ts';
 import { pattern, started, ways } from './machine.ts';
 
-const errno = { EPERM: 1, EIO: 5, EACCES: 13, EFAULT: 14, ENOSPC: 28, EROFS: 30, ETIMEDOUT: 110, EDQUOT: 122 } as const;
+const errno = {
+  EPERM: 1,
+  EIO: 5,
+  EACCES: 13,
+  EFAULT: 14,
+  EFBIG: 27,
+  ENOSPC: 28,
+  EROFS: 30,
+  ETIMEDOUT: 110,
+  EDQUOT: 122,
+} as const;
 
 describe.each(ways)('a drive with errors, %s memory', (way) => {
   test.each([
@@ -41,6 +51,7 @@ describe.each(ways)('a drive with errors, %s memory', (way) => {
     ['EIO', errno.EIO, Status.writeFault],
     ['ENOSPC', errno.ENOSPC, Status.capacityExceeded],
     ['EDQUOT', errno.EDQUOT, Status.capacityExceeded],
+    ['EFBIG', errno.EFBIG, Status.capacityExceeded],
     ['EROFS', errno.EROFS, Status.namespaceWriteProtected],
     ['EPERM', errno.EPERM, Status.namespaceWriteProtected],
     ['EACCES', errno.EACCES, Status.namespaceWriteProtected],
