@@ -1,18 +1,21 @@
 import type { Segments } from '@sidecard/core';
-import { check, ended, fetchBlocks, fetched, forcesUnitAccess, start } from './blocks.ts';
+import { check, ended, fetchBlocks, fetched, forcesUnitAccess, startAt } from './blocks.ts';
 import type { Command } from './command.ts';
 import type { Controller } from './controller.ts';
 import { makeBuffer } from './drive-memory.ts';
 import { beginCommit, endCommit } from './flush.ts';
+import { comparePieceBytes } from './limits.ts';
 import { Status } from './status.ts';
 import { checkReadable } from './write-uncorrectable.ts';
 
-const Step = { fetched, committing: fetched + 1, atDrive: fetched + 2 } as const;
+const Step = { fetched, committing: fetched + 1, next: fetched + 2, atDrive: fetched + 3 } as const;
 
-/** Compare (NVM Command Set 1.0, 3.2.1): the guest's data against the drive's, which is read into memory of ours. */
+/**
+ * Compare (NVM Command Set 1.0, 3.2.1): the guest's data against the drive's, which is read into memory of ours piece by piece: `command.cursor` is the
+ * blocks that are done.
+ */
 export function compare(controller: Controller, command: Command): boolean {
   if (command.step < Step.fetched && !fetchBlocks(controller, command, checkReadable)) return command.step === ended;
-  const { data, drive } = command;
   const forced = forcesUnitAccess(command);
   if (command.step === Step.fetched) {
     command.step = Step.committing;
@@ -20,19 +23,42 @@ export function compare(controller: Controller, command: Command): boolean {
   }
   if (command.step === Step.committing) {
     if (!endCommit(controller, command, forced)) return true;
-    if (!makeBuffer(command, data.lengthBytes)) return command.fail(Status.internalError);
-    command.step = Step.atDrive;
-    command.request.segments = drive.segments;
-    if (!start(command, 'read', data.lengthBytes, false)) return false;
+    command.step = Step.next;
   }
-  if (!check(controller, command, 'read')) return true;
-  command.readBytes = data.lengthBytes;
-  return isEqual(data.segments, drive.segments) || command.fail(Status.compareFailure);
+  return comparePieces(controller, command);
 }
 
-export function isEqual(a: Segments, b: Segments): boolean {
-  let left = Math.min(a.lengthBytes, b.lengthBytes);
-  let [i, j, inA, inB] = [0, 0, 0, 0];
+function comparePieces(controller: Controller, command: Command): boolean {
+  const { data, drive } = command;
+  const { lbaBytes } = command.namespace!;
+  const pieceBlocks = comparePieceBytes / lbaBytes;
+  for (;;) {
+    if (command.step === Step.atDrive) {
+      if (!check(controller, command, 'read')) return true;
+      if (!isEqual(data.segments, drive.segments, command.cursor * lbaBytes)) {
+        command.readBytes = data.lengthBytes;
+        return command.fail(Status.compareFailure);
+      }
+      command.cursor = Math.min(command.cursor + pieceBlocks, command.blocks);
+      command.step = Step.next;
+    }
+    if (command.cursor === command.blocks) {
+      command.readBytes = data.lengthBytes;
+      return true;
+    }
+    const lengthBytes = Math.min(pieceBlocks, command.blocks - command.cursor) * lbaBytes;
+    if (!makeBuffer(command, lengthBytes)) return command.fail(Status.internalError);
+    command.step = Step.atDrive;
+    command.request.segments = drive.segments;
+    if (!startAt(command, command.slba + command.cursor, 'read', lengthBytes, false)) return false;
+  }
+}
+
+/** Whether all of `b` is in `a` from an offset on. */
+export function isEqual(a: Segments, b: Segments, offset = 0): boolean {
+  let left = Math.min(a.lengthBytes - offset, b.lengthBytes);
+  let [i, j, inA, inB] = [0, 0, offset, 0];
+  for (; left > 0 && inA >= a.length[i]!; i++) inA -= a.length[i]!;
   while (left > 0) {
     const count = Math.min(a.length[i]! - inA, b.length[j]! - inB);
     const [beginA, beginB] = [a.offset[i]! + inA, b.offset[j]! + inB];

@@ -35,6 +35,8 @@ export const copyRanges = 128;
 export const copyBytes = 1 << 27;
 /** Bytes that a Copy has in memory of ours at a time. */
 export const copyPieceBytes = 1 << 18;
+/** Bytes that a Compare has there: as many of them as there are slots find room. */
+export const comparePieceBytes = 1 << 18;
 /** Bytes that a Verify reads at a time. */
 export const verifyPieceBytes = 1 << 20;
 /** Bytes that a Copy or Verify moves in a row, where the drive is done at once. */

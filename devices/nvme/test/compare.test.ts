@@ -7,8 +7,8 @@ import { placements } from './placements.ts';
 import { TestDrive } from './test-drive.ts';
 
 describe.each(ways)('Compare, %s memory', (way) => {
-  test.each([512, 4096, 100 * 512])('%i bytes that are equal, and that are not', async (sizeBytes) => {
-    const { driver, queue, drive } = await started(way);
+  test.each([512, 4096, 100 * 512, 1300 * 512])('%i bytes that are equal, and that are not', async (sizeBytes) => {
+    const { driver, queue, drive } = await started(way, { ramBytes: 64 << 20 });
     const data = pattern(sizeBytes);
     drive.bytes.set(data, 512);
     for (const placement of placements) {
@@ -68,4 +68,26 @@ describe.each(ways)('Compare, %s memory', (way) => {
     const { status } = await driver.submit(queue, { ...compare, cdw12: 0xbd00_0000 | 0, cdw2: 1, cdw14: 1, cdw15: 1 });
     expect(status).toBe(Status.success);
   });
+});
+
+test('as many of the largest as there are slots: none fails for want of memory', async () => {
+  const { driver, ram, drive, settle } = await started('mapped', {
+    drives: [new TestDrive(1 << 20)],
+    ramBytes: 64 << 20,
+  });
+  const queue = await driver.createQueues(2, { entries: 512 });
+  const data = ram.allocate(1 << 20);
+  const list = ram.allocate(4096);
+  const entries = new BigUint64Array(255).map((_, i) => BigInt(data + 4096 * (i + 1)));
+  ram.store(list, new Uint8Array(entries.buffer));
+  drive.stalled = true;
+  const cids: number[] = [];
+  for (let i = 0; i < 500; i++)
+    cids.push(queue.push({ opcode: NvmOpcode.compare, nsid: 1, prp1: data, prp2: list, cdw12: 2047 }));
+  queue.ring();
+  settle();
+  drive.stalled = false;
+  const statuses = new Set<number>();
+  for (const cid of cids) statuses.add((await queue.completion(cid)).status);
+  expect([...statuses]).toEqual([0]);
 });
