@@ -26,7 +26,7 @@ export default defineConfig({
       {
         extends: true,
         test: {
-          // Thousands of random cases, and daemons that are killed again and again: a part of `npm test`, not of `npm run check`.
+          // Thousands of random cases, and daemons started by the dozen: a part of `npm test`, not of `npm run check`.
           name: 'long',
           include: ['{packages,devices,tools}/*/test/**/*.long.test.ts'],
           testTimeout: 300_000,

@@ -1,7 +1,7 @@
 import type { Timer } from '@sidecard/core';
-import type { CompletionQueue } from './completion-queue.ts';
 import type { Controller } from './controller.ts';
 import { queueCount } from './limits.ts';
+import type { CompletionQueue } from './queues/completion-queue.ts';
 
 /** Aggregation Time is in units of 100 us; timers here are of milliseconds. */
 const timeUnitsPerMs = 10;

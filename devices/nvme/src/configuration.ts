@@ -1,6 +1,6 @@
 import type { RegisterFile } from '@sidecard/core';
-import { ArbitrationMechanism } from './arbitration.ts';
 import { mpsMax, mpsMin } from './limits.ts';
+import { ArbitrationMechanism } from './queues/arbitration.ts';
 import type { ControllerRegisters } from './registers.ts';
 
 /** CSS, MPS and AMS: may be written only while disabled (NVMe Base 2.0, 3.1.3.5), and stay as they are otherwise. */

@@ -1,3 +1,3 @@
 export { Controller, type ControllerOptions } from './controller.ts';
-export type { NamespaceOptions } from './namespace.ts';
+export type { NamespaceOptions } from './namespaces/namespace.ts';
 export { ControllerRegisters, DoorbellRegisters } from './registers.ts';

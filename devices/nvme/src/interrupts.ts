@@ -1,6 +1,6 @@
 import { InterruptCoalescing } from './coalescing.ts';
-import type { CompletionQueue } from './completion-queue.ts';
 import type { Controller } from './controller.ts';
+import type { CompletionQueue } from './queues/completion-queue.ts';
 
 /** Interrupts of completion queues (NVMe over PCIe Transport 1.0, 3.5): one function for the level, from state alone. */
 export class CompletionInterrupts {

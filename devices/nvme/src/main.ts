@@ -1,8 +1,8 @@
 import { packageVersion, runDaemon } from '@sidecard/daemon';
-import { openBacking, parseBacking } from './backing.ts';
 import { Controller } from './controller.ts';
-import { createDoorbellPage } from './doorbell-page.ts';
 import { doorbellsHelp, driveHelp, poolHelp } from './help.ts';
+import { openBacking, parseBacking } from './namespaces/backing.ts';
+import { createDoorbellPage } from './queues/doorbell-page.ts';
 
 interface Options {
   readonly drive?: readonly string[];

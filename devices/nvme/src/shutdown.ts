@@ -1,6 +1,6 @@
 import { BlockRequest } from '@sidecard/block';
 import type { Controller } from './controller.ts';
-import type { Namespace } from './namespace.ts';
+import type { Namespace } from './namespaces/namespace.ts';
 import { ShutdownStatus } from './registers.ts';
 
 /**

@@ -1,6 +1,6 @@
 import type { PollSource } from '@sidecard/core';
-import { WeightedRoundRobin } from './arbitration.ts';
 import type { Controller } from './controller.ts';
+import { WeightedRoundRobin } from './queues/arbitration.ts';
 
 /**
  * The controller's work as the reactor drives it: doorbells are looked at, queues served in turn, completions told. What it remembers is only what spares

@@ -1,7 +1,7 @@
 import type { HostBuffer } from '@sidecard/core';
 import { AdminOpcode, MappedDoorbells, NvmOpcode } from '@sidecard/testing';
 import { describe, expect, test } from 'vitest';
-import { createDoorbellPage } from '../src/doorbell-page.ts';
+import { createDoorbellPage } from '../src/queues/doorbell-page.ts';
 import { Status } from '../src/status.ts';
 import { machine, pattern, started, ways } from './machine.ts';
 

@@ -5,9 +5,9 @@ import { join } from 'node:path';
 import { loadNative } from '@sidecard/native';
 import { createNamespace, deleteNamespace, formatNamespace, RecordedLog, VirtualClock } from '@sidecard/testing';
 import { afterEach, expect, test } from 'vitest';
-import { Pool } from '../src/pool.ts';
-import { PoolFolder } from '../src/pool-folder.ts';
-import { parsePool } from '../src/pool-options.ts';
+import { Pool } from '../src/namespaces/pool.ts';
+import { PoolFolder } from '../src/namespaces/pool-folder.ts';
+import { parsePool } from '../src/namespaces/pool-options.ts';
 import { Status } from '../src/status.ts';
 import { started } from './machine.ts';
 

@@ -1,8 +1,8 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
-import { adminOpcodes } from '../src/admin.ts';
-import { Cns, Feature, LogPage } from '../src/commands.ts';
-import { ioOpcodes } from '../src/io.ts';
+import { adminOpcodes } from '../src/admin/admin.ts';
+import { Cns, Feature, LogPage } from '../src/command/commands.ts';
+import { ioOpcodes } from '../src/io/io.ts';
 
 const folder = new URL('..', import.meta.url);
 const read = (path: string) => readFileSync(new URL(path, folder), 'utf8');

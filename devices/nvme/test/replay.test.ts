@@ -1,10 +1,10 @@
 import { AdminOpcode, NvmOpcode } from '@sidecard/testing';
 import { afterEach, describe, expect, test, vi } from 'vitest';
-import { Command, commandColumns, Phase } from '../src/command.ts';
-import { completionQueueColumns } from '../src/completion-queue.ts';
+import { Command, commandColumns, Phase } from '../src/command/command.ts';
 import { commandSlots, queueCount } from '../src/limits.ts';
+import { completionQueueColumns } from '../src/queues/completion-queue.ts';
+import { submissionQueueColumns } from '../src/queues/submission-queue.ts';
 import { Status } from '../src/status.ts';
-import { submissionQueueColumns } from '../src/submission-queue.ts';
 import { type Machine, pattern, started, ways } from './machine.ts';
 
 /** What a successor would find: the arena's rows, as they are at a moment. */

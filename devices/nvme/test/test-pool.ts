@@ -5,9 +5,9 @@ import type { BlockBackend } from '@sidecard/block';
 import { loadNative } from '@sidecard/native';
 import { RecordedLog, VirtualClock } from '@sidecard/testing';
 import { afterEach } from 'vitest';
-import { Pool } from '../src/pool.ts';
-import { PoolFolder } from '../src/pool-folder.ts';
-import { type PoolOptions, parsePool } from '../src/pool-options.ts';
+import { Pool } from '../src/namespaces/pool.ts';
+import { PoolFolder } from '../src/namespaces/pool-folder.ts';
+import { type PoolOptions, parsePool } from '../src/namespaces/pool-options.ts';
 import { TestDrive } from './test-drive.ts';
 
 /** A pool's folder on the real disk, whose namespaces' blocks are in memory: what was in them outlives the pool that opened them. */

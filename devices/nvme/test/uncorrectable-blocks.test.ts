@@ -1,7 +1,7 @@
 import { StateArena } from '@sidecard/core';
 import { describe, expect, test } from 'vitest';
-import { DriveNotes, wrongNote } from '../src/drive-notes.ts';
-import { UncorrectableBlocks, uncorrectableColumns } from '../src/uncorrectable-blocks.ts';
+import { UncorrectableBlocks, uncorrectableColumns } from '../src/io/uncorrectable-blocks.ts';
+import { DriveNotes, wrongNote } from '../src/namespaces/drive-notes.ts';
 import { generator } from './test-drive.ts';
 
 describe('ranges of uncorrectable blocks', () => {

@@ -1,6 +1,6 @@
 import { setImmediate } from 'node:timers/promises';
 import { AdminOpcode, type NvmeCompletion } from '@sidecard/testing';
-import { Cns } from '../../../src/commands.ts';
+import { Cns } from '../../../src/command/commands.ts';
 import { controllerId } from '../../../src/limits.ts';
 import { Status } from '../../../src/status.ts';
 import { flushMayFail } from '../commands/flush.ts';

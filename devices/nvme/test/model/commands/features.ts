@@ -1,6 +1,6 @@
 import { AdminOpcode, type NvmeCompletion } from '@sidecard/testing';
 import fc from 'fast-check';
-import { Feature } from '../../../src/commands.ts';
+import { Feature } from '../../../src/command/commands.ts';
 import { Status } from '../../../src/status.ts';
 import type { Written } from '../history.ts';
 import type { Model } from '../model.ts';

@@ -1,6 +1,6 @@
 import { AdminOpcode, type NvmeCommand, type NvmeCompletion } from '@sidecard/testing';
 import fc from 'fast-check';
-import { Cns, Feature, LogPage } from '../../../src/commands.ts';
+import { Cns, Feature, LogPage } from '../../../src/command/commands.ts';
 import { Status } from '../../../src/status.ts';
 import type { Model } from '../model.ts';
 import { Pending, type Plan } from '../pending.ts';

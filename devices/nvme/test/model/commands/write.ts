@@ -1,6 +1,6 @@
 import { type NvmeCompletion, NvmOpcode } from '@sidecard/testing';
 import fc from 'fast-check';
-import { Feature } from '../../../src/commands.ts';
+import { Feature } from '../../../src/command/commands.ts';
 import { Status } from '../../../src/status.ts';
 import { zeroes } from '../disk-model.ts';
 import type { Written } from '../history.ts';
