@@ -11,6 +11,7 @@ import { controllerBar, pciIdentity } from './function.ts';
 import { type ControllerIdentity, controllerIdentity } from './identity.ts';
 import { CompletionInterrupts } from './interrupts.ts';
 import { ioOpcodes } from './io/io.ts';
+import { VolatileWrites } from './io/volatile-writes.ts';
 import { resumeFormat } from './namespaces/format-job.ts';
 import { Jobs } from './namespaces/jobs.ts';
 import { NamespaceManagement } from './namespaces/management.ts';
@@ -57,6 +58,7 @@ export class Controller implements PciDevice {
   readonly management: NamespaceManagement;
   readonly interrupts: CompletionInterrupts;
   readonly processor: Processor;
+  readonly volatileWrites = new VolatileWrites(this);
   readonly opcodes = { admin: adminOpcodes, io: ioOpcodes };
   // What follows is not in the arena, since a successor has it from what is: `running` is RDY without CFS or SHST, with an admin queue (`stopping` is
   // RDY without one), `starting` is CC.EN without RDY or CFS, and CC.MPS and CC.AMS are fixed while enabled. It quiesces on its own account.

@@ -45,6 +45,31 @@ describe.each(ways)('Flush, %s memory', (way) => {
     await expect(driver.setFeature(6, 0)).rejects.toThrow('2h/80h');
   });
 
+  test('a cache that is turned off (06h) is off for writes that are at the drive', async () => {
+    const { driver, queue, drive, settle } = await started(way);
+    const write = { opcode: NvmOpcode.writeZeroes, nsid: 1, cdw12: 7 };
+    for (const turnedOnAgain of [false, true]) {
+      await driver.setFeature(6, 1);
+      drive.seen.length = 0;
+      drive.stalled = true;
+      const plain = queue.submit(write);
+      settle();
+      const off = driver.admin.submit({ opcode: 0x09, cdw10: 6, cdw11: 0 });
+      settle();
+      expect(driver.admin.poll(off)).toBe(null);
+      if (turnedOnAgain) {
+        // Then there is nothing to wait for but its own flush.
+        const on = driver.admin.submit({ opcode: 0x09, cdw10: 6, cdw11: 1 });
+        settle();
+        expect(driver.admin.poll(on)).toMatchObject({ status: 0 });
+      }
+      drive.stalled = false;
+      expect((await queue.completion(plain)).status).toBe(0);
+      expect((await driver.admin.completion(off)).status).toBe(0);
+      expect(drive.seen.map(({ operation }) => operation)).toEqual(['writeZeroes', 'flush']);
+    }
+  });
+
   test('that failed stays failed, and so do durable writes', async () => {
     const { driver, queue, drive } = await started(way);
     drive.fail = ({ operation }) => (operation === 'flush' ? EIO : 0);

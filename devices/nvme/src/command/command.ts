@@ -111,6 +111,8 @@ export class Command extends DmaTask {
   /** It is half of a fused operation: how far that has come (fused.ts), and the other half, once that is found. */
   part = 0;
   mate: Command | null = null;
+  /** A write of it went to the drive that is not durable when it ends. */
+  isVolatile = false;
   /** Its completion is on its way in messages. */
   unpublished = false;
   readonly #memory: GuestMemory;

@@ -141,6 +141,7 @@ export class Processor implements CommandRunner {
     this.#stale += owned.length;
     for (const command of owned) if (command !== null) command.phase = Phase.disowned;
     for (const command of owned) if (command !== null) this.unpark(command);
+    this.#controller.volatileWrites.forget();
   }
 
   /** Tells the guest of the completions posted since the last time. */
@@ -253,6 +254,7 @@ export class Processor implements CommandRunner {
 
   #end(command: Command): void {
     command.release();
+    if (command.isVolatile) this.#controller.volatileWrites.end(command);
     command.dmaEnded = null;
     command.unpublished = false;
     command.phase = Phase.free;

@@ -34,8 +34,16 @@ export function setFeatures(controller: Controller, command: Command): boolean {
     if (failure !== Status.success) return command.fail(failure);
     // Warnings may be wanted now that were not, or thresholds be passed.
     if (id === FeatureId.asyncEvents || id === FeatureId.temperatureThreshold) controller.health.warn();
-    if (id !== FeatureId.volatileWriteCache || !controller.features.writeThrough) return true;
+    if (id !== FeatureId.volatileWriteCache) return true;
+    if (!controller.features.writeThrough) {
+      controller.volatileWrites.wake();
+      return true;
+    }
     command.step = transferred;
+  }
+  if (command.step === transferred) {
+    if (!controller.volatileWrites.settled(command)) return false;
+    command.step = transferred + 1;
   }
   return flushDrives(controller, command, 'allocated');
 }

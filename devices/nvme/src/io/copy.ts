@@ -5,7 +5,7 @@ import type { Controller } from '../controller.ts';
 import { copyBytes, copyPieceBytes, copyRanges, turnBytes } from '../limits.ts';
 import type { Namespace } from '../namespaces/namespace.ts';
 import { type Failure, Field, mistake, Status } from '../status.ts';
-import { check, checkDirective, checkWritable, enterNamespace, goOnLater, isDurable, startAt } from './blocks.ts';
+import { check, checkDirective, checkWritable, enterNamespace, goOnLater, startAt } from './blocks.ts';
 import { checkBlocks, clearMarks, findMarks } from './write-uncorrectable.ts';
 
 /** Steps after those of `receive`. */
@@ -119,7 +119,7 @@ function copyPieces(controller: Controller, command: Command): boolean {
     if (!check(controller, command, 'read')) return stop(command);
     command.step = Step.writing;
     command.lba = command.slba + command.cursor;
-    if (!startAt(command, command.lba, 'write', lengthBytes, isDurable(controller, command))) return false;
+    if (!startAt(command, command.lba, 'write', lengthBytes, controller.volatileWrites.begin(command))) return false;
   }
 }
 

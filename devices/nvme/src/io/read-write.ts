@@ -11,7 +11,6 @@ import {
   fetchBlocks,
   fetched,
   forcesUnitAccess,
-  isDurable,
   locateBlocks,
   located,
   start,
@@ -76,7 +75,7 @@ export function checkWrite(controller: Controller, command: Command): Failure {
 export function startWrite(controller: Controller, command: Command): boolean {
   findMarks(command, command.blocks);
   command.request.segments = command.data.segments;
-  return start(command, 'write', command.data.lengthBytes, isDurable(controller, command));
+  return start(command, 'write', command.data.lengthBytes, controller.volatileWrites.begin(command));
 }
 
 /** Write Zeroes (3.2.8): as many blocks as can be said, since no data is transferred (WZSL is 0). */
@@ -90,7 +89,7 @@ export function writeZeroes(controller: Controller, command: Command): boolean {
     const { geometry } = command.namespace!.backend;
     command.request.mayDeallocate = (command.words[12]! & deallocate) !== 0 && geometry.discardReadsZeroes;
     command.request.segments = null;
-    if (!start(command, 'writeZeroes', blockBytes(command), isDurable(controller, command))) return false;
+    if (!start(command, 'writeZeroes', blockBytes(command), controller.volatileWrites.begin(command))) return false;
   }
   if (command.step === WriteStep.atDrive && !check(controller, command, 'writeZeroes')) return true;
   return clearMarks(controller, command, command.blocks, WriteStep.clearing);
