@@ -57,6 +57,8 @@ describe.each(ways)('Flush, %s memory', (way) => {
       const off = driver.admin.submit({ opcode: 0x09, cdw10: 6, cdw11: 0 });
       settle();
       expect(driver.admin.poll(off)).toBe(null);
+      // A flush now would be of what has completed, and of nothing else.
+      expect(drive.seen.map(({ operation }) => operation)).toEqual(['writeZeroes']);
       if (turnedOnAgain) {
         // Then there is nothing to wait for but its own flush.
         const on = driver.admin.submit({ opcode: 0x09, cdw10: 6, cdw11: 1 });
