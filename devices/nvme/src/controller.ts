@@ -277,7 +277,7 @@ export class Controller implements PciDevice {
 
   /** Drives that have another size are shown so from now on. */
   reload(): void {
-    for (const { nsid } of this.namespaces.remeasure()) this.changed.add(nsid);
+    for (const namespace of this.namespaces.remeasure()) this.changed.attributes(namespace);
   }
 
   async quiesce(): Promise<void> {

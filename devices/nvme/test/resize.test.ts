@@ -1,5 +1,5 @@
 import { truncateSync } from 'node:fs';
-import { AdminOpcode, type NvmeDriver } from '@sidecard/testing';
+import { AdminOpcode, attachNamespace, type NvmeDriver } from '@sidecard/testing';
 import { describe, expect, test } from 'vitest';
 import { Attached } from './attached.ts';
 import { NvmeDaemon } from './daemon.ts';
@@ -68,6 +68,16 @@ describe.each(ways)('a drive of another size (SIGHUP), %s memory', (way) => {
     controller.reload();
     expect((await driver.admin.completion(cids[1]!)).dw0).toBe((4 << 16) | 2);
     expect(await changed(driver)).toEqual([2]);
+  });
+
+  test("a namespace that is not attached is nobody's to hear of", async () => {
+    const drives = [1, 2].map((seed) => new TestDrive(mib, { seed }));
+    const { driver, controller } = await started(way, { drives });
+    await attachNamespace(driver, 2, 'detach');
+    expect(await changed(driver)).toEqual([2]);
+    for (const drive of drives) drive.resize(2 * mib);
+    controller.reload();
+    expect(await changed(driver)).toEqual([1]);
   });
 
   test('no event for who has not asked for it; the log has it all the same', async () => {

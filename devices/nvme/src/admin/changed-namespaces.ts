@@ -1,5 +1,6 @@
 import type { HostBuffer } from '@sidecard/core';
 import type { Controller } from '../controller.ts';
+import type { Namespace } from '../namespaces/namespace.ts';
 import { NoticeEvent } from './events.ts';
 
 /** By nsid: the number of its last change that has not been read; 0 for none. */
@@ -28,12 +29,17 @@ export class ChangedNamespaces {
     return this.#count.count[0]!;
   }
 
-  /** Identify says something else of the namespace than before, or it has come or gone. */
+  /** The namespace has come or gone, or is another than before. */
   add(nsid: number): void {
     const change = this.last + 1;
     this.#rows.change[nsid] = change;
     this.#count.count[0] = change;
     this.#controller.events.notice(NoticeEvent.namespaceAttributes);
+  }
+
+  /** Identify says something else of it. Of one that is not attached nobody is told. */
+  attributes(namespace: Namespace): void {
+    if (namespace.attached) this.add(namespace.nsid);
   }
 
   /** Fills a page of zeroes. */

@@ -1,8 +1,9 @@
 import { type BlockBackend, BlockRequest } from '@sidecard/block';
 import type { Host } from '@sidecard/core';
 
-/** Most that is zeroed at a time, bytes: nobody waits longer for the drive than this takes. Vast drives are mostly holes. */
+/** What is zeroed at a time, bytes: nobody waits longer for the drive than this takes. Vast drives are mostly holes, and have larger pieces. */
 const pieceBytes = 64 * 1024 * 1024;
+const mostPieceBytes = 1024 * 1024 * 1024;
 const mostPieces = 4096;
 
 /** What an erasure ends with when it was stopped (ECANCELED of Linux). */
@@ -60,7 +61,8 @@ export class Erasure extends BlockRequest {
       return;
     }
     const { sizeBytes } = this.#backend.geometry;
-    const most = Math.max(pieceBytes, Math.ceil(sizeBytes / mostPieces / pieceBytes) * pieceBytes);
+    const piece = Math.ceil(sizeBytes / mostPieces / pieceBytes) * pieceBytes;
+    const most = Math.min(mostPieceBytes, Math.max(pieceBytes, piece));
     this.offset = this.#doneBytes;
     this.lengthBytes = Math.max(0, Math.min(most, sizeBytes - this.#doneBytes));
     if (this.lengthBytes === 0) {

@@ -22,7 +22,7 @@ export async function formatNamespace(
     tell(controller, namespace, error);
     return Status.internalError;
   }
-  controller.changed.add(namespace.nsid);
+  controller.changed.attributes(namespace);
   return finish(controller, namespace, erasure, lbaBytes);
 }
 
@@ -52,7 +52,7 @@ function begin(controller: Controller, namespace: Namespace): Erasure {
 function end({ changed }: Controller, namespace: Namespace, unavailable: Failure): void {
   namespace.formatting = null;
   namespace.unavailable = unavailable;
-  changed.add(namespace.nsid);
+  changed.attributes(namespace);
 }
 
 async function finish(

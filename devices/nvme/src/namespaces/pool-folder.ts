@@ -1,6 +1,6 @@
-import { constants, mkdirSync, readdirSync, rmSync, statSync } from 'node:fs';
+import { closeSync, constants, fsyncSync, mkdirSync, openSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { open, rm, statfs, truncate } from 'node:fs/promises';
-import { join, resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { type BlockBackend, DriveError, type DriveHost, identitySeed, openDrive } from '@sidecard/block';
 import { Flock } from '@sidecard/native';
 import type { PoolOptions } from './pool-options.ts';
@@ -94,11 +94,19 @@ export class PoolFolder {
   #makeFolder(): void {
     try {
       const stats = statSync(this.path, { throwIfNoEntry: false });
-      if (stats === undefined) mkdirSync(this.path, { mode: 0o700 });
+      if (stats === undefined) this.#makeDurably();
       else if (!stats.isDirectory()) throw this.#failure('is no folder');
     } catch (error) {
       throw error instanceof DriveError ? error : this.#failure((error as NodeJS.ErrnoException).code ?? String(error));
     }
+  }
+
+  /** What is in a folder lasts only when the folder does. */
+  #makeDurably(): void {
+    mkdirSync(this.path, { mode: 0o700 });
+    const parent = openSync(dirname(this.path), 'r');
+    fsyncSync(parent);
+    closeSync(parent);
   }
 
   #lock(): number {
