@@ -39,6 +39,8 @@ export class VolatileWrites {
 
   /** There are none any more, or the cache has been turned on again, so that nobody needs to wait. */
   wake(): void {
+    // An array that is spliced is a new one, and this is on the way of every write.
+    if (this.#waiting.length === 0) return;
     for (const command of this.#waiting.splice(0)) this.#controller.processor.unpark(command);
   }
 
