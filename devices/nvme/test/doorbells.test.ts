@@ -186,6 +186,24 @@ describe('Doorbell Buffer Config', () => {
     for (const cid of pair) expect((await queue.completion(cid)).status).toBe(0);
   });
 
+  test.each(['asleep', 'awake'])(
+    'a queue where another was before, whose shadow is as its first entry will have it: %s',
+    async (how) => {
+      const { driver, controller, settle } = await started('mapped', { interrupts: 'msix' });
+      await driver.useShadowDoorbells();
+      for (let round = 0; round < 3; round++) {
+        const queue = await driver.createQueues(2, { entries: 4 });
+        if (how === 'asleep') while (!controller.turns.arm()) settle();
+        // One entry: the shadow stays at 1.
+        const cid = queue.submit({ opcode: NvmOpcode.flush, nsid: 1 });
+        settle();
+        while (!controller.turns.arm()) settle();
+        expect(queue.poll(cid)).toMatchObject({ status: 0 });
+        await driver.deleteQueues(2);
+      }
+    },
+  );
+
   test('nonsense in a shadow is an event, once, and does not keep the device awake', async () => {
     const { driver, ram, controller, settle } = await started('mapped');
     const shadow = ram.allocate(4096);

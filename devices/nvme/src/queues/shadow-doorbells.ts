@@ -14,7 +14,7 @@ export const shadowBytes = 2 * queueCount * 4;
 
 /**
  * Doorbells in the guest's memory (NVMe Base 2.0, 5.8 and B.5). While the device is awake it polls them; before it sleeps it sets each
- * EventIdx to what it has seen, and looks once more. A stale EventIdx is only passed again after a whole lap of the queue, so an awake device
+ * EventIdx to the tail or head that it has, and looks once more. A stale EventIdx is only passed again after a whole lap of the queue, so an awake device
  * leaves it as it is. The admin queue has no shadow: drivers do not write it, whatever the specification says.
  */
 export class ShadowDoorbells {
@@ -48,13 +48,20 @@ export class ShadowDoorbells {
     }
   }
 
-  /** A queue has been created: what its shadow says is of another before it, and where the driver goes on from (B.5). */
+  /**
+   * A queue has been created: what its shadow says is of another before it, and the first that the driver writes may be the same again. So the first
+   * is asked for as a trapped write, which counts until the shadow has changed (B.5).
+   */
   created(queue: SubmissionQueue): void {
-    if (this.enabled) queue.rows.seen[queue.id] = Math.max(0, this.#peek(2 * queue.id));
+    if (!this.enabled) return;
+    queue.rows.seen[queue.id] = Math.max(0, this.#peek(2 * queue.id));
+    this.#poke(2 * queue.id, queue.tail);
   }
 
   createdCompletion(queue: CompletionQueue): void {
-    if (this.enabled) queue.rows.seen[queue.id] = Math.max(0, this.#peek(2 * queue.id + 1));
+    if (!this.enabled) return;
+    queue.rows.seen[queue.id] = Math.max(0, this.#peek(2 * queue.id + 1));
+    this.#poke(2 * queue.id + 1, queue.head);
   }
 
   forget(): void {
@@ -134,13 +141,13 @@ export class ShadowDoorbells {
   /** Asks for trapped writes from here on, and looks once more: false when something has come meanwhile. */
   arm(heads: boolean): boolean {
     const { queues } = this.#controller;
-    for (const queue of queues.active) if (queue.id !== 0) this.#poke(2 * queue.id, queue.rows.seen[queue.id]!);
+    for (const queue of queues.active) if (queue.id !== 0) this.#poke(2 * queue.id, queue.tail);
     let quiet = !this.look();
     for (const queue of queues.activeCompletion) {
       // Room for two: a pair of fused commands waits for as much.
       if (queue.id === 0 || (!heads && queue.hasRoomFor(2))) continue;
       const had = queue.head;
-      this.#poke(2 * queue.id + 1, queue.rows.seen[queue.id]!);
+      this.#poke(2 * queue.id + 1, had);
       this.lookAtHead(queue);
       if (queue.head !== had) quiet = false;
     }
