@@ -10,6 +10,7 @@ export default defineConfig({
   ssr: { resolve: { conditions, externalConditions: conditions } },
   test: {
     pool: 'forks',
+    setupFiles: ['./test/property-seed.ts'],
     // Vitest leaves a core free, which on two cores doubles the time.
     maxWorkers: availableParallelism(),
     projects: [
