@@ -1,5 +1,4 @@
-/** Linux's numbers. */
-const errnos = { EFBIG: 27, ENOSPC: 28, EDQUOT: 122 } as const;
+import { EDQUOT, EFBIG, ENOSPC } from '@sidecard/block';
 
 /** The number, positive, of what the host answered; 0 where it is no such error. */
 export function errnoOf(error: unknown): number {
@@ -10,5 +9,5 @@ export function errnoOf(error: unknown): number {
 
 /** There is no room for it. */
 export function isFull(errno: number): boolean {
-  return errno === errnos.ENOSPC || errno === errnos.EDQUOT || errno === errnos.EFBIG;
+  return errno === ENOSPC || errno === EDQUOT || errno === EFBIG;
 }

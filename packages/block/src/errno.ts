@@ -1,10 +1,12 @@
 import { getSystemErrorMap } from 'node:util';
 
 // Errors of requests (errno.h of Linux).
+export const EPERM = 1;
 export const EINTR = 4;
 export const EIO = 5;
 export const EBADF = 9;
 export const EAGAIN = 11;
+export const EACCES = 13;
 export const EFAULT = 14;
 export const EBUSY = 16;
 export const EINVAL = 22;

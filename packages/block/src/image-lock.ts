@@ -1,10 +1,10 @@
 import { Flock, type Native, RangeLock } from '@sidecard/native';
+import { EAGAIN } from './errno.ts';
 
 /**
  * QEMU's image locks: who has a permission holds a read lock on byte 100 + bit, who lets nobody else have it on byte
  * 200 + bit, of open file description locks. So we and QEMU refuse each other's images.
  */
-const EAGAIN = 11;
 const PERMISSION_BASE = 100;
 const UNSHARED_BASE = 200;
 const CONSISTENT_READ = 0;

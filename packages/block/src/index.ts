@@ -2,6 +2,7 @@ export * from './backend.ts';
 export * from './drive.ts';
 export { parseDrive } from './drive-options.ts';
 export { DurableFile } from './durable-file.ts';
+export * from './errno.ts';
 export { FileBackend, type FileBackendOptions } from './file-backend.ts';
 export { identitySeed } from './identity.ts';
 export { checkDistinct, openDrive, openDrives } from './open-drive.ts';

@@ -1,7 +1,7 @@
 import type { ColumnArrays, Timer } from '@sidecard/core';
 import type { Controller } from '../controller.ts';
 
-export const busyColumns = { busyMs: { type: 'f64', unit: 'ms' } } as const;
+const busyColumns = { busyMs: { type: 'f64', unit: 'ms' } } as const;
 
 /** How often it is looked at while there is work, ms; the SMART log tells minutes. */
 const tickMs = 100;

@@ -1,3 +1,4 @@
+import { EACCES, EFAULT, EPERM, EROFS, ETIMEDOUT } from '@sidecard/block';
 import type { Command } from '../command/command.ts';
 import { IoOpcode } from '../command/commands.ts';
 import type { Controller } from '../controller.ts';
@@ -17,9 +18,6 @@ const healthColumns = {
   powerCycles: 'f64',
   startedMs: { type: 'f64', unit: 'ms since 1970' },
 } as const;
-
-/** Linux's numbers, which backends answer with. */
-const errno = { EPERM: 1, EACCES: 13, EFAULT: 14, EROFS: 30, ETIMEDOUT: 110 } as const;
 
 /** What the SMART log counts, and what a drive's errors mean to the guest. */
 export class Health {
@@ -97,7 +95,7 @@ export class Health {
 
   /** The drive has not answered in time (on-stall=error), and nothing is said of its data. */
   isStall(error: number): boolean {
-    return error === errno.ETIMEDOUT;
+    return error === ETIMEDOUT;
   }
 
   /**
@@ -107,14 +105,14 @@ export class Health {
   driveError(operation: string, error: number): StatusCode {
     if (isFull(error)) return Status.capacityExceeded;
     switch (error) {
-      case errno.EROFS:
-      case errno.EPERM:
-      case errno.EACCES:
+      case EROFS:
+      case EPERM:
+      case EACCES:
         return Status.namespaceWriteProtected;
-      case errno.EFAULT:
+      case EFAULT:
         // A memory file that was cut: the guest's side failed, and the drive's media is well.
         return Status.dataTransferError;
-      case errno.ETIMEDOUT:
+      case ETIMEDOUT:
         // A drive that has stalled (on-stall=error): it may be well again at the next try. (Command Interrupted would want Host Behavior Support's ACRE.)
         return Status.namespaceNotReady;
       default:

@@ -27,7 +27,7 @@ export const commandColumns = {
   /** Counts the pieces of commands that have several (ranges, namespaces). */
   cursor: 'i32',
 } as const;
-export type CommandRows = ColumnArrays<typeof commandColumns>;
+type CommandRows = ColumnArrays<typeof commandColumns>;
 
 /**
  * `completed`: `cqe` has status and dword 0. `posting`: it is whole, and `entry` is its place in the completion queue, whose tail moves on after. `disowned`:
@@ -41,7 +41,7 @@ export interface CommandRunner {
 }
 
 /** What a command asks of a drive. */
-export class DriveRequest extends BlockRequest {
+class DriveRequest extends BlockRequest {
   readonly #command: Command;
 
   constructor(command: Command) {
@@ -55,7 +55,7 @@ export class DriveRequest extends BlockRequest {
 }
 
 /** A range of the drive that a command has alone. */
-export class CommandHold extends RangeHold {
+class CommandHold extends RangeHold {
   readonly #command: Command;
 
   constructor(command: Command) {

@@ -5,7 +5,7 @@ import type { Command } from './command.ts';
  * What a successor does with a command that its predecessor died in (state.md, Turns are transactions): runs it again, goes
  * on from a recorded phase (which says what that is), or finds its intent in a journal.
  */
-export type Replay = 'again' | { readonly resume: string } | 'journaled';
+type Replay = 'again' | { readonly resume: string } | 'journaled';
 
 /** One opcode. Without `replay` it does not compile. */
 export interface Opcode {

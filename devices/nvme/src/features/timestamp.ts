@@ -4,7 +4,7 @@ import { type Failure, Status } from '../status.ts';
 import { Feature } from './feature.ts';
 
 /** Data of Get Features (NVMe Base 2.0, figure 331); of Set Features (330) it is the first six bytes. */
-export const TimestampData = struct(8, {
+const TimestampData = struct(8, {
   low: le32(0),
   high: le16(4),
   /** Has stopped counting at times: it never does here. */

@@ -6,7 +6,7 @@ import { PoolFolder } from './pool-folder.ts';
 import { type PoolOptions, parsePool } from './pool-options.ts';
 
 /** What the person says that a controller's namespaces stand on. */
-export interface BackingOptions {
+interface BackingOptions {
   readonly drives: readonly DriveOptions[];
   readonly pool: PoolOptions | null;
 }

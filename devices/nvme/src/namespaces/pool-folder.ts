@@ -1,13 +1,18 @@
 import { closeSync, constants, fsyncSync, mkdirSync, openSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { open, rm, statfs, truncate } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
-import { type BlockBackend, DriveError, type DriveHost, identitySeed, openDrive } from '@sidecard/block';
+import {
+  type BlockBackend,
+  DriveError,
+  type DriveHost,
+  EAGAIN,
+  ENOSPC,
+  identitySeed,
+  openDrive,
+} from '@sidecard/block';
 import { Flock } from '@sidecard/native';
 import type { PoolOptions } from './pool-options.ts';
 import { namespaceFile } from './pool-table.ts';
-
-const EAGAIN = 11;
-const ENOSPC = 28;
 
 /** The folder of a pool: `pool.json` is its table, `pool.lock` is locked by who has it, and `namespace-*.img` are its namespaces. */
 export class PoolFolder {

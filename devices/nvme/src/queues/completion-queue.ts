@@ -18,7 +18,7 @@ export const completionQueueColumns = {
   /** The doorbell as trapped since the shadow was looked at, or -1; while there are shadows. */
   trapped: 'i32',
 } as const;
-export type CompletionQueueRows = ColumnArrays<typeof completionQueueColumns>;
+type CompletionQueueRows = ColumnArrays<typeof completionQueueColumns>;
 
 /** NVMe Base 2.0, 3.3.1.2. The guest's view is in the rows; the rest follows from those of commands and submission queues. */
 export class CompletionQueue {

@@ -24,7 +24,7 @@ export const submissionQueueColumns = {
   /** The doorbell as trapped since the shadow was looked at, or -1; while there are shadows. */
   trapped: 'i32',
 } as const;
-export type SubmissionQueueRows = ColumnArrays<typeof submissionQueueColumns>;
+type SubmissionQueueRows = ColumnArrays<typeof submissionQueueColumns>;
 
 /** NVMe Base 2.0, 3.3.1.1. The guest's view is in the rows; the rest follows from those of commands. */
 export class SubmissionQueue {
