@@ -1,4 +1,5 @@
 import { packageVersion, runDaemon } from '@sidecard/daemon';
+import { control } from './control/control.ts';
 import { Controller } from './controller.ts';
 import { doorbellsHelp, driveHelp, poolHelp } from './help.ts';
 import { openBacking, parseBacking } from './namespaces/backing.ts';
@@ -12,7 +13,7 @@ interface Options {
 
 const version = packageVersion(import.meta.url);
 
-await runDaemon<Options>({
+await runDaemon<Options, Controller>({
   name: 'sidecard-nvme',
   description: 'An NVMe controller for virtual machines, attached over a vfio-user socket.',
   version,
@@ -33,4 +34,5 @@ await runDaemon<Options>({
         doorbellPage: doorbells === 'mapped' ? createDoorbellPage(native) : null,
       });
   },
+  control,
 });

@@ -85,6 +85,8 @@ export interface BlockBackend extends PollSource {
   readonly failure: string | null;
   /** The operator has seen that acknowledged data may be lost. */
   clearFailure(): void;
+  /** With a limit of time (on-stall=error): the drive has not answered, and gets nothing new until it does. */
+  readonly stalled?: boolean;
   /** Requests submitted and not done. */
   readonly inFlight: number;
   /** Waits for requests in flight, flushes what was written, closes. The second call is the first. */

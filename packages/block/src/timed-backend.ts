@@ -50,6 +50,10 @@ export class TimedBackend implements BlockBackend, RequestKeeper {
     this.#stall = new StallRecord(drive.description, limitMs, host);
   }
 
+  get stalled(): boolean {
+    return this.#stall.underWay;
+  }
+
   get failure(): string | null {
     return this.#drive.failure;
   }

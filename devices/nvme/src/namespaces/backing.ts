@@ -1,4 +1,12 @@
-import { checkDistinct, DriveError, type DriveHost, type DriveOptions, openDrives, parseDrive } from '@sidecard/block';
+import {
+  type BlockBackend,
+  checkDistinct,
+  DriveError,
+  type DriveHost,
+  type DriveOptions,
+  openDrives,
+  parseDrive,
+} from '@sidecard/block';
 import { DriveNotes } from './drive-notes.ts';
 import type { NamespaceOptions } from './namespace.ts';
 import { Pool } from './pool.ts';
@@ -49,7 +57,8 @@ function openPool(options: PoolOptions, host: DriveHost): Pool {
   }
 }
 
-function driveNamespace(backend: NamespaceOptions['backend'], { kind, lba }: DriveOptions): NamespaceOptions {
+function driveNamespace(backend: BlockBackend, drive: DriveOptions): NamespaceOptions {
+  const { kind, lba } = drive;
   // A block device has nothing beside it that would tell the next start of another block size.
-  return { backend, lbaBytes: lba, fixedFormat: kind === 'file' && !DriveNotes.last(backend) };
+  return { backend, drive, lbaBytes: lba, fixedFormat: kind === 'file' && !DriveNotes.last(backend) };
 }

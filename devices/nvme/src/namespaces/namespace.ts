@@ -1,4 +1,4 @@
-import type { BlockBackend, BlockRequest } from '@sidecard/block';
+import type { BlockBackend, BlockRequest, DriveOptions } from '@sidecard/block';
 import type { ColumnArrays } from '@sidecard/core';
 import { type NamespaceIdentity, namespaceIdentity } from '../identity.ts';
 import { UncorrectableBlocks, type UncorrectableRows } from '../io/uncorrectable-blocks.ts';
@@ -9,6 +9,8 @@ import { defaultLbaBytes, type LbaBytes, lbaFormats } from './lba-formats.ts';
 /** A drive and how it is shown. */
 export interface NamespaceOptions {
   readonly backend: BlockBackend;
+  /** As what the backend was opened; null where a test made it. */
+  readonly drive?: DriveOptions | null;
   /** Logical block size that the person asked for, bytes; null: as it was formatted last. */
   readonly lbaBytes: LbaBytes | null;
   /** Whose block size cannot change, since nothing lasts that would tell: a block device. */
@@ -34,6 +36,8 @@ export type NamespaceRows = ColumnArrays<typeof namespaceColumns>;
 export class Namespace {
   readonly nsid: number;
   readonly backend: BlockBackend;
+  /** As what the backend was opened. */
+  readonly drive: DriveOptions | null;
   /** Sizes of logical blocks that it can be formatted to, by the index of the LBA format. */
   readonly formats: readonly LbaBytes[];
   lbaBytes: LbaBytes = defaultLbaBytes;
@@ -66,6 +70,7 @@ export class Namespace {
     const { geometry, description, identitySeed } = options.backend;
     this.nsid = nsid;
     this.backend = options.backend;
+    this.drive = options.drive ?? null;
     this.identity = options.identity ?? namespaceIdentity(identitySeed);
     this.deletable = options.deletable ?? false;
     this.notes = options.notes ?? DriveNotes.beside(options.backend);
@@ -90,6 +95,11 @@ export class Namespace {
   }
   get readOnly(): boolean {
     return this.backend.geometry.readOnly;
+  }
+
+  /** How the drive is cached; null where it is memory, and nothing of it lasts. */
+  get cache(): DriveOptions['cache'] | null {
+    return this.drive?.kind === 'file' ? this.drive.cache : null;
   }
 
   get attached(): boolean {

@@ -5,6 +5,7 @@ import {
   type BlockBackend,
   DriveError,
   type DriveHost,
+  type DriveOptions,
   EAGAIN,
   ENOSPC,
   identitySeed,
@@ -73,16 +74,21 @@ export class PoolFolder {
 
   /** @throws DriveError */
   open(file: string, sizeBytes: number): BlockBackend {
+    const options = this.drive(file, sizeBytes);
+    // With a size a missing file would be made: here it is lost.
+    if (statSync(options.path, { throwIfNoEntry: false }) === undefined) {
+      throw new DriveError('failure', `pool ${this.path}: the file of a namespace is missing: ${file}`);
+    }
+    return openDrive(options, this.#host);
+  }
+
+  /** As what a file is opened. */
+  drive(file: string, sizeBytes: number): DriveOptions {
     const { cache } = this.#options;
-    const path = join(this.path, file);
     // What is discarded in a file with room of its own keeps it.
     const discard = this.reserves ? 'ignore' : 'unmap';
     const kept = { kind: 'file', readOnly: false, serial: null, lba: null, stallMs: null } as const;
-    // With a size a missing file would be made: here it is lost.
-    if (statSync(path, { throwIfNoEntry: false }) === undefined) {
-      throw new DriveError('failure', `pool ${this.path}: the file of a namespace is missing: ${file}`);
-    }
-    return openDrive({ ...kept, path, sizeBytes, cache, discard }, this.#host);
+    return { ...kept, path: join(this.path, file), sizeBytes, cache, discard };
   }
 
   /** Removes a file, if there is one. Emptied first, so that who closes it waits for none of its data. */

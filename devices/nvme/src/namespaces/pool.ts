@@ -130,9 +130,16 @@ export class Pool {
     return this.folder.open(file, sizeBytes);
   }
 
-  #options({ file, identity, notes }: PoolEntry, backend: BlockBackend): NamespaceOptions {
+  #options({ file, sizeBytes, identity, notes }: PoolEntry, backend: BlockBackend): NamespaceOptions {
     const kept = new DriveNotes(notes, (content) => this.#set(file, { notes: content }));
-    return { backend, lbaBytes: null, deletable: true, identity, notes: kept };
+    return {
+      backend,
+      drive: this.folder.drive(file, sizeBytes),
+      lbaBytes: null,
+      deletable: true,
+      identity,
+      notes: kept,
+    };
   }
 
   /** What was begun is taken back; what cannot be is left to the next start, which finds the intent. */

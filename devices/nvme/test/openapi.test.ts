@@ -1,0 +1,75 @@
+import { request } from 'node:http';
+import { join } from 'node:path';
+import { Validator } from '@seriousme/openapi-schema-validator';
+import { type ControlClient, openControl } from '@sidecard/daemon';
+import { Ajv } from 'ajv';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { NvmeDaemon } from './daemon.ts';
+
+interface Operation {
+  readonly operationId: string;
+  readonly requestBody?: object;
+  readonly responses: {
+    readonly [status: string]: { readonly content?: { readonly [type: string]: { readonly schema: object } } };
+  };
+}
+interface Document {
+  readonly paths: { readonly [path: string]: { readonly [method: string]: Operation } };
+}
+
+/** A body that each operation takes. */
+const bodies: { readonly [operationId: string]: object } = {};
+
+let daemon: NvmeDaemon;
+let controlPath: string;
+let control: ControlClient;
+let document: Document;
+beforeAll(async () => {
+  daemon = await NvmeDaemon.start('file=IMAGE,size=1M', '--drive', 'mem:1M', '--control', 'FOLDER/control.sock');
+  controlPath = join(daemon.folder, 'control.sock');
+  control = await openControl(controlPath);
+  document = (await control.get('/openapi.json')) as Document;
+});
+afterAll(async () => {
+  control.close();
+  expect(await daemon.stop()).toBe(0);
+  daemon.remove();
+});
+
+test('openapi.json in the folder of the device is what the daemon answers (vitest -u writes it anew)', async () => {
+  await expect(`${JSON.stringify(document, null, 2)}\n`).toMatchFileSnapshot('../openapi.json');
+});
+
+test('it is OpenAPI 3.1', async () => {
+  expect(await new Validator().validate({ ...structuredClone(document) })).toEqual({ valid: true });
+});
+
+test('every operation that it describes is there, and answers as it says', async () => {
+  const ajv = new Ajv({ allowUnionTypes: true, formats: { uuid: /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/ } });
+  for (const [path, operations] of Object.entries(document.paths)) {
+    for (const [method, { operationId, requestBody, responses }] of Object.entries(operations)) {
+      const content = responses[200]?.content ?? {};
+      const body = bodies[operationId];
+      expect([operationId, body !== undefined]).toEqual([operationId, requestBody !== undefined]);
+      const answer = await ask(method, path.replace('{nsid}', '1'), body);
+      expect([operationId, answer.type]).toEqual([operationId, Object.keys(content)[0]]);
+      const { schema } = Object.values(content)[0]!;
+      expect([operationId, ajv.validate(schema, answer.data), ajv.errors]).toEqual([operationId, true, null]);
+    }
+  }
+});
+
+async function ask(method: string, path: string, body?: object) {
+  const text = body === undefined ? undefined : JSON.stringify(body);
+  const headers = text === undefined ? {} : { 'content-type': 'application/json', 'content-length': text.length };
+  return new Promise<{ status: number; type: string | undefined; data: unknown }>((resolve, reject) => {
+    const sent = request({ socketPath: controlPath, method: method.toUpperCase(), path, headers }, async (answer) => {
+      let got = '';
+      for await (const piece of answer) got += piece;
+      const type = answer.headers['content-type'];
+      resolve({ status: answer.statusCode!, type, data: type === 'application/json' ? JSON.parse(got) : got });
+    });
+    sent.on('error', reject);
+    sent.end(text);
+  });
+}
