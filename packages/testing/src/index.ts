@@ -10,6 +10,7 @@ export * from './message-stream.ts';
 export * from './nvme/index.ts';
 export * from './page-allocator.ts';
 export * from './pci/index.ts';
+export * from './qmp/index.ts';
 export * from './qtest/index.ts';
 export * from './recorded-log.ts';
 export * from './region-info.ts';

@@ -1,4 +1,4 @@
-import type { LineSocket } from './lines.ts';
+import type { LineSocket } from '@sidecard/testing';
 
 export interface CommandResult {
   /** As a shell has it: 124 when the guest ended the command at its time limit. */

@@ -2,13 +2,12 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { LineSocket, Qmp, type QmpArguments, type QmpEvent } from '@sidecard/testing';
 import { chooseAccelerator } from './accelerator.ts';
 import { Agent, type CommandResult } from './agent.ts';
 import { guestImage } from './image.ts';
-import { LineSocket } from './lines.ts';
 import { type Channels, type GuestOptions, machineArguments, type VfioUserDevice, vfioUserDevice } from './machine.ts';
 import { provision } from './provision.ts';
-import { Qmp, type QmpArguments, type QmpEvent } from './qmp.ts';
 
 const logTitle = "The guest's log ends with:";
 

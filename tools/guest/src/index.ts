@@ -9,4 +9,3 @@ export { Guest } from './guest.ts';
 export type { Accelerator, GuestOptions, VfioUserDevice } from './machine.ts';
 export { prepareGuests, prepareTests } from './prepare.ts';
 export { provision } from './provision.ts';
-export type { QmpEvent } from './qmp.ts';

@@ -2,10 +2,9 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { LineSocket } from '@sidecard/testing';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { Agent } from '../src/agent.ts';
-import { LineSocket } from '../src/lines.ts';
-import { Qmp } from '../src/qmp.ts';
 
 let folder: string;
 let lines: LineSocket;
@@ -67,24 +66,5 @@ describe('the agent', () => {
     agent.close(new Error('gone'));
     await Promise.all(waits);
     await expect(agent.run('y', 1000)).rejects.toThrow('gone');
-  });
-});
-
-describe('the monitor', () => {
-  test('matches replies, errors and events', async () => {
-    const qmp = new Qmp(lines);
-    const event = qmp.event('RESET');
-    const socket = answer((line) => {
-      const { execute, id } = JSON.parse(line);
-      if (execute === 'bad')
-        return `${JSON.stringify({ id, error: { class: 'GenericError', desc: 'no such thing' } })}\n`;
-      return `{"event":"RESET"}\n${JSON.stringify({ id, return: { did: execute } })}\n`;
-    });
-    expect(await qmp.execute('good')).toEqual({ did: 'good' });
-    await expect(qmp.execute('bad')).rejects.toThrow('QEMU: no such thing');
-    expect((await event).event).toBe('RESET');
-    qmp.close(new Error('gone'));
-    await expect(qmp.execute('good')).rejects.toThrow('gone');
-    socket.destroy();
   });
 });

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Native } from '@sidecard/native';
+import { LineSocket, Qmp } from '../qmp/index.ts';
 import { QtestConnection } from './qtest-connection.ts';
 import { QtestPort } from './qtest-port.ts';
 import { hex, QtestRam } from './qtest-ram.ts';
@@ -33,15 +34,25 @@ export interface QtestMachineOptions {
 export class QtestMachine {
   readonly ram: QtestRam;
   readonly ports: readonly QtestPort[];
+  /** The monitor: what the machine's state is, devices that come and go. Its answers come on the event loop, which accesses block. */
+  readonly qmp: Qmp;
   readonly #connection: QtestConnection;
   readonly #child: ChildProcess;
   readonly #folder: string;
 
-  private constructor(child: ChildProcess, folder: string, connection: QtestConnection, options: QtestMachineOptions) {
+  private constructor(
+    child: ChildProcess,
+    folder: string,
+    connection: QtestConnection,
+    qmp: Qmp,
+    options: QtestMachineOptions,
+  ) {
     const { memoryMiB = 128, sockets } = options;
     this.#child = child;
     this.#folder = folder;
     this.#connection = connection;
+    this.qmp = qmp;
+    child.once('exit', () => qmp.close(new Error('QEMU has ended')));
     this.ram = new QtestRam(connection, RAM_START, memoryMiB * 2 ** 20 - RAM_START);
     this.ports = sockets.map((_, index) => new QtestPort(connection, this.ram, firstSlot + index, ECAM));
     connection.command('irq_intercept_in ioapic');
@@ -55,8 +66,10 @@ export class QtestMachine {
     const folder = mkdtempSync(join(tmpdir(), 'sidecard-qtest-'));
     const path = join(folder, 'qtest');
     const listening = native.listen(path, 0o600, 1);
+    const monitor = join(folder, 'qmp');
+    const qmp = new Qmp(await LineSocket.listen(monitor));
     const [program, ...first] = options.command;
-    const child = spawn(program!, [...first, ...machineArguments(path, options)], {
+    const child = spawn(program!, [...first, ...machineArguments(path, monitor, options)], {
       env: { ...process.env, ...options.env },
       stdio: ['ignore', 'ignore', 'pipe'],
     });
@@ -72,7 +85,7 @@ export class QtestMachine {
       const deadline = performance.now() + START_TIMEOUT_MS;
       for (;;) {
         const fd = native.accept(listening);
-        if (fd >= 0) return new QtestMachine(child, folder, new QtestConnection(native, fd), options);
+        if (fd >= 0) return new QtestMachine(child, folder, new QtestConnection(native, fd), qmp, options);
         if (error !== null) throw error;
         if (child.exitCode !== null) throw new Error(`QEMU ended: ${printed.trim()}`);
         if (performance.now() > deadline) throw new Error(`QEMU has not come up: ${printed.trim()}`);
@@ -80,6 +93,7 @@ export class QtestMachine {
       }
     } catch (reason) {
       child.kill('SIGKILL');
+      qmp.close(reason as Error);
       rmSync(folder, { recursive: true, force: true });
       throw reason;
     } finally {
@@ -101,13 +115,14 @@ export class QtestMachine {
 
 const firstSlot = 4;
 
-function machineArguments(path: string, options: QtestMachineOptions): string[] {
+function machineArguments(path: string, monitor: string, options: QtestMachineOptions): string[] {
   const { memoryMiB = 128, sharedMemory = true, sockets } = options;
   const backend = sharedMemory
     ? `memory-backend-memfd,id=ram,size=${memoryMiB}M,share=on`
     : `memory-backend-ram,id=ram,size=${memoryMiB}M`;
   return [
     ...['-nodefaults', '-no-user-config', '-display', 'none', '-accel', 'qtest', '-qtest', `unix:${path}`],
+    ...['-qmp', `unix:${monitor}`],
     // Else every command is logged to a pipe that nobody reads while the test waits for its answer.
     ...['-qtest-log', '/dev/null'],
     ...['-machine', 'q35,memory-backend=ram,sata=off,smbus=off', '-m', `${memoryMiB}M`, '-object', backend],

@@ -1,4 +1,4 @@
-import type { LineSocket } from './lines.ts';
+import type { LineSocket } from './line-socket.ts';
 
 export type QmpArguments = Record<string, unknown>;
 

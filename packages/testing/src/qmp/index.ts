@@ -1,0 +1,2 @@
+export * from './line-socket.ts';
+export * from './qmp.ts';
