@@ -1,0 +1,3 @@
+export * from './daemon-process.ts';
+export type { Holdings } from './proc.ts';
+export * from './program.ts';
