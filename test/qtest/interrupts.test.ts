@@ -2,9 +2,16 @@
 
 import { provision } from '@sidecard/guest';
 import { loadNative } from '@sidecard/native';
-import { driver, type InterruptMode, PciBus, type PciFunctionHandle, QtestMachine } from '@sidecard/testing';
+import {
+  type DaemonProcess,
+  driver,
+  type InterruptMode,
+  PciBus,
+  type PciFunctionHandle,
+  QtestMachine,
+} from '@sidecard/testing';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { ExerciserDaemon } from '../../packages/core/test/exerciser/daemon.ts';
+import { startExerciser } from '../../packages/core/test/exerciser/daemon.ts';
 import { ExerciserRegisters } from '../../packages/core/test/exerciser/registers.ts';
 import { noGuests } from '../guest/requirements.ts';
 
@@ -12,25 +19,24 @@ const native = loadNative();
 const pbaOffset = 0x3000;
 
 describe.skipIf(noGuests)('interrupts through QEMU', () => {
-  let daemon: ExerciserDaemon;
+  let daemon: DaemonProcess;
   let machine: QtestMachine;
   let card: PciFunctionHandle;
   let expectedError = '';
   let registers: ReturnType<typeof driver<typeof ExerciserRegisters.declaration>>;
 
   beforeEach(async () => {
-    daemon = await ExerciserDaemon.start();
+    daemon = await startExerciser();
     const { command, env } = (await provision()).qemu;
-    machine = await QtestMachine.start(native, { command, env, sockets: [daemon.path] });
+    machine = await QtestMachine.start(native, { command, env, sockets: [daemon.socket] });
     card = new PciBus().add(machine.ports[0]!);
     card.setBusMaster(true);
     registers = driver(ExerciserRegisters, card.bar(0));
   });
   afterEach(async () => {
     await machine?.close();
-    const { errors } = daemon;
-    await daemon?.stop();
-    expect(errors.split('\n').filter((line) => line !== '' && line !== expectedError)).toEqual([]);
+    await daemon?.remove();
+    expect(daemon.log.split('\n').filter((line) => line !== '' && line !== expectedError)).toEqual([]);
     expectedError = '';
   });
 

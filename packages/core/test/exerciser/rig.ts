@@ -9,7 +9,7 @@ import {
   VfioUserClient,
 } from '@sidecard/testing';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect } from 'vitest';
-import { ExerciserDaemon } from './daemon.ts';
+import { clientOf, startExerciser } from './daemon.ts';
 import { Exerciser } from './exerciser.ts';
 
 /** Something that serves an exerciser, and clients of it. */
@@ -37,16 +37,17 @@ function inProcess(): Rig {
 
 async function overSocket(): Promise<Rig> {
   const native = loadNative();
-  const daemon = await ExerciserDaemon.start();
+  const daemon = await startExerciser();
   return {
     kind: 'socket',
     native,
-    connect: () => daemon.client(),
+    connect: () => clientOf(daemon),
     openTwin: (fd) => new SocketTransport(native, fd),
     close: async () => {
-      const { running, errors } = daemon;
-      await daemon.stop();
-      expect({ running, errors }).toEqual({ running: true, errors: '' });
+      const { running } = daemon;
+      const status = await daemon.stop();
+      await daemon.remove();
+      expect({ running, status, log: daemon.log }).toEqual({ running: true, status: 0, log: '' });
     },
   };
 }

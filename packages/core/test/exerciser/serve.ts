@@ -10,13 +10,12 @@ const log = {
   warn: quiet,
   error: (fields: object, message: string) => console.error(message, fields),
 };
+const told = new Promise((resolve) => process.once('SIGTERM', resolve));
 const drainMs = Number(process.argv[3] ?? 4000);
 const native = loadNative();
 const server = await serve(
   { at: { socketPath: process.argv[2]! }, log, drainMs, native },
   (host) => new Exerciser(host, native),
 );
-process.on('SIGTERM', () => void server.close());
-process.send?.('ready');
-// The parent's end closes when it dies, by whatever cause.
-process.on('disconnect', () => process.exit());
+await told;
+await server.close();

@@ -1,13 +1,20 @@
 import { loadNative, type Native } from '@sidecard/native';
-import { Disconnected, GuestRam, qemuOffer, type VfioUserClient } from '@sidecard/testing';
+import {
+  type DaemonProcess,
+  Disconnected,
+  GuestRam,
+  type Holdings,
+  qemuOffer,
+  type VfioUserClient,
+} from '@sidecard/testing';
 import { afterAll, afterEach, beforeAll, expect } from 'vitest';
-import { ExerciserDaemon, type Holdings } from '../exerciser/daemon.ts';
+import { clientOf, startExerciser } from '../exerciser/daemon.ts';
 import { ExerciserGuest } from '../exerciser/guest.ts';
 
 /** A daemon that hostile clients are let loose on. */
 export interface Victim {
   readonly native: Native;
-  daemon: ExerciserDaemon;
+  daemon: DaemonProcess;
   /** A client that has negotiated as QEMU does; closed after the test. */
   client(): VfioUserClient;
   /** One that has not negotiated. */
@@ -24,9 +31,9 @@ export function victim(drainMs?: number): Victim {
   const native = loadNative();
   const scene: Victim = {
     native,
-    daemon: undefined as unknown as ExerciserDaemon,
+    daemon: undefined as unknown as DaemonProcess,
     stranger: () => {
-      const client = scene.daemon.client();
+      const client = clientOf(scene.daemon);
       clients.push(client);
       return client;
     },
@@ -37,7 +44,7 @@ export function victim(drainMs?: number): Victim {
     },
   };
   beforeAll(async () => {
-    scene.daemon = await ExerciserDaemon.start(drainMs);
+    scene.daemon = await startExerciser(drainMs);
     const sockets = () => scene.daemon.holdings().fds.filter((fd) => fd.startsWith('socket')).length;
     const unconnected = sockets();
     // The first client has the daemon open what it opens once.
@@ -50,20 +57,20 @@ export function victim(drainMs?: number): Victim {
     for (const client of clients.splice(0)) client.close();
     const same = () => JSON.stringify(scene.daemon.holdings()) === JSON.stringify(before);
     await idle(scene.daemon, () => !scene.daemon.running || same());
-    expect(scene.daemon.running, scene.daemon.errors).toBe(true);
+    expect(scene.daemon.running, scene.daemon.log).toBe(true);
     expect(scene.daemon.holdings()).toEqual(before);
     // A random write may have hit the register that fails the device, which says so.
-    expect(scene.daemon.errors.replaceAll(/^The device cannot go on .*\n/gm, '')).toBe('');
+    expect(scene.daemon.log.replaceAll(/^The device cannot go on .*\n/gm, '')).toBe('');
     serveOne(scene);
     clients = [];
   });
-  afterAll(() => scene.daemon.stop());
+  afterAll(() => scene.daemon.remove());
   return scene;
 }
 
 /** A well-behaved client from beginning to end, with shared memory. */
 function serveOne({ daemon, native }: Victim): void {
-  const client = daemon.client();
+  const client = clientOf(daemon);
   const ram = GuestRam.shared(native, { sizeBytes: 65536 });
   try {
     client.version(qemuOffer);
@@ -80,7 +87,7 @@ function serveOne({ daemon, native }: Victim): void {
   }
 }
 
-async function idle(daemon: ExerciserDaemon, condition: () => boolean): Promise<void> {
+async function idle(daemon: DaemonProcess, condition: () => boolean): Promise<void> {
   for (let i = 0; i < 1500 && daemon.running && !condition(); i++)
     await new Promise((resolve) => setTimeout(resolve, 2));
 }

@@ -42,6 +42,7 @@ export class DaemonProcess {
   readonly #logFile: string;
   readonly #ownsFolder: boolean;
   #status: ExitStatus | undefined;
+  #lastLog: string | undefined;
 
   private constructor(command: readonly string[], { folder, cwd, env }: DaemonOptions) {
     this.#ownsFolder = folder === undefined;
@@ -58,6 +59,7 @@ export class DaemonProcess {
     this.pid = this.#child.pid ?? 0;
     this.exited = new Promise((resolve) => {
       const ended = (status: ExitStatus) => {
+        this.#lastLog = this.log;
         this.#status = status;
         resolve(status);
       };
@@ -93,7 +95,7 @@ export class DaemonProcess {
 
   /** All that it has printed so far, on stdout and stderr. */
   get log(): string {
-    return readFileSync(this.#logFile, 'utf8');
+    return this.#lastLog ?? readFileSync(this.#logFile, 'utf8');
   }
 
   get running(): boolean {

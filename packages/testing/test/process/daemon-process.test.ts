@@ -24,7 +24,7 @@ async function start(...[command, options]: Parameters<typeof DaemonProcess.star
 }
 
 test('a daemon listens, logs, takes signals and ends', async () => {
-  const daemon = await start(node(`${server} process.on('SIGHUP', () => console.error('hung up'));`));
+  const daemon = await start(node(`process.on('SIGHUP', () => console.error('hung up')); ${server}`));
   expect(daemon.running).toBe(true);
   expect(daemon.readyMs).toBeGreaterThan(1);
   expect(daemon.log).toBe('');
@@ -36,11 +36,11 @@ test('a daemon listens, logs, takes signals and ends', async () => {
   expect(await daemon.stop()).toBe('SIGTERM');
   expect([daemon.running, await daemon.exited, daemon.log]).toEqual([false, 'SIGTERM', 'client\nhung up\n']);
   await daemon.remove();
-  expect(existsSync(daemon.folder)).toBe(false);
+  expect([existsSync(daemon.folder), daemon.log]).toEqual([false, 'client\nhung up\n']);
 });
 
 test('what it says when it is asked to end is what stop answers', async () => {
-  const daemon = await start(node(`${server} process.on('SIGTERM', () => process.exit(7));`));
+  const daemon = await start(node(`process.on('SIGTERM', () => process.exit(7)); ${server}`));
   expect(await daemon.stop()).toBe(7);
 });
 
@@ -84,7 +84,7 @@ test.each([
 });
 
 test('waiting for a line that does not come ends with the log', async () => {
-  const daemon = await start(node(`${server} console.log('here'); process.on('SIGHUP', () => process.exit());`));
+  const daemon = await start(node(`console.log('here'); process.on('SIGHUP', () => process.exit()); ${server}`));
   await expect(daemon.logged('there', 50)).rejects.toThrow(/has not logged there in 50 ms\nhere$/);
   const waiting = daemon.logged(/there/);
   daemon.signal('SIGHUP');
@@ -92,7 +92,7 @@ test('waiting for a line that does not come ends with the log', async () => {
 });
 
 test('one that does not end when it is asked to is killed, and an error', async () => {
-  const daemon = await start(node(`${server} process.on('SIGTERM', () => console.log('never'));`));
+  const daemon = await start(node(`process.on('SIGTERM', () => console.log('never')); ${server}`));
   await expect(daemon.stop(200)).rejects.toThrow(/has not ended 200 ms after SIGTERM\nnever$/);
   expect(await daemon.exited).toBe('SIGKILL');
 });
