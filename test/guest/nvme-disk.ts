@@ -1,7 +1,8 @@
-import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { mkdtempSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { DeviceProcess, Guest, type GuestOptions } from '@sidecard/guest';
+import { Guest, type GuestOptions, startDevice } from '@sidecard/guest';
+import type { DaemonProcess } from '@sidecard/testing';
 
 export const disk = '/dev/nvme0n1';
 
@@ -20,9 +21,9 @@ export class NvmeDisk {
   /** Files of this daemon; gone when it stops. */
   readonly folder: string;
   readonly #args: readonly string[];
-  #device: DeviceProcess;
+  #device: DaemonProcess;
 
-  private constructor(folder: string, image: string, args: readonly string[], device: DeviceProcess) {
+  private constructor(folder: string, image: string, args: readonly string[], device: DaemonProcess) {
     this.folder = folder;
     this.image = image;
     this.#args = args;
@@ -43,7 +44,7 @@ export class NvmeDisk {
     }
   }
 
-  get device(): DeviceProcess {
+  get device(): DaemonProcess {
     return this.#device;
   }
 
@@ -57,7 +58,7 @@ export class NvmeDisk {
   }
 
   get mapsGuestMemory(): boolean {
-    return readFileSync(`/proc/${this.device.pid}/maps`, 'utf8').includes('memfd:memory-backend-memfd');
+    return this.device.holdings().maps.some((name) => name.includes('memfd:memory-backend-memfd'));
   }
 
   /** What a test that failed wants to see beside its own error. */
@@ -91,8 +92,8 @@ export class NvmeDisk {
   }
 }
 
-function startDaemon(folder: string, args: readonly string[]): Promise<DeviceProcess> {
-  return DeviceProcess.start('sidecard-nvme', join(folder, 'nvme.sock'), args);
+function startDaemon(folder: string, args: readonly string[]): Promise<DaemonProcess> {
+  return startDevice('sidecard-nvme', args, folder);
 }
 
 /** Writes random data and answers its sha256; `start` and `count` in MiB. */

@@ -1,8 +1,7 @@
 /** Namespaces are formatted, made, attached, resized and deleted by an unchanged Linux: issue 10, "Must show", item 2. */
-import { mkdtempSync, readdirSync, rmSync, statSync, truncateSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readdirSync, statSync, truncateSync } from 'node:fs';
 import { join } from 'node:path';
-import { DeviceProcess, Guest } from '@sidecard/guest';
+import { Guest, startDevice } from '@sidecard/guest';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { complaints, NvmeDisk, nonZeroBytes, readDigest, until, writeRandom } from './nvme-disk.ts';
 import { noGuests } from './requirements.ts';
@@ -140,7 +139,7 @@ describe.skipIf(noGuests).each([
   test('an image that has grown is a larger disk, by itself, and keeps its data', async () => {
     const written = await writeRandom(guest, disk, 128, 8);
     truncateSync(nvme.image, 320 * MiB);
-    process.kill(nvme.device.pid, 'SIGHUP');
+    nvme.device.signal('SIGHUP');
     await until(guest, sizeIs(disk, 320 * MiB));
     expect(await readDigest(guest, disk, 128, 8)).toBe(written);
     const behind = await writeRandom(guest, disk, 300, 8);
@@ -171,12 +170,7 @@ describe.skipIf(noGuests).each([
 
 describe.skipIf(noGuests)('a pool alone', () => {
   test('as nvme-cli tests it: all deleted at once, and as many made as there can be, of equal parts of the room', async () => {
-    const folder = mkdtempSync(join(tmpdir(), 'sidecard-pool-'));
-    const pool = join(folder, 'pool');
-    const device = await DeviceProcess.start('sidecard-nvme', join(folder, 'nvme.sock'), [
-      '--pool',
-      `${pool},size=256M`,
-    ]);
+    const device = await startDevice('sidecard-nvme', ['--pool', '{folder}/pool,size=256M']);
     const guest = await Guest.boot({ devices: [device.socket] });
     try {
       const { nn, tnvmcap } = JSON.parse(await guest.check(`nvme id-ctrl ${controller} -o json`));
@@ -188,13 +182,14 @@ describe.skipIf(noGuests)('a pool alone', () => {
       await until(guest, `[ $(ls -d /sys/block/nvme0n* | wc -l) = ${nn} ]`);
       await guest.check(`nvme delete-ns ${controller} --namespace-id=0xffffffff`);
       await until(guest, '! ls -d /sys/block/nvme0n* 2>/dev/null | grep -q .');
+      const pool = join(device.folder, 'pool');
       const images = readdirSync(pool).filter((name) => statSync(join(pool, name)).size > MiB);
       expect(images).toEqual([]);
       expect(await complaints(guest, [/rescanning namespaces/])).toEqual([]);
     } finally {
       await guest.stop();
       expect(await device.stop()).toBe(0);
-      rmSync(folder, { recursive: true, force: true });
+      await device.remove();
     }
   });
 });

@@ -1,8 +1,5 @@
 /** The NVMe driver through QEMU's own vfio-user-pci: the machine is real, and the test is its processor. */
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { DeviceProcess, provision } from '@sidecard/guest';
+import { provision, startDevice } from '@sidecard/guest';
 import { loadNative } from '@sidecard/native';
 import { NvmeDriver, type NvmeDriverOptions, PciBus, QtestMachine } from '@sidecard/testing';
 import { afterEach, describe, expect, test } from 'vitest';
@@ -17,10 +14,8 @@ afterEach(async () => {
 });
 
 async function driver(options: NvmeDriverOptions & { sharedMemory: boolean }): Promise<NvmeDriver> {
-  const folder = mkdtempSync(join(tmpdir(), 'sidecard-qtest-'));
-  cleanup.push(() => rmSync(folder, { recursive: true, force: true }));
-  const device = await DeviceProcess.start('sidecard-nvme', join(folder, 'nvme.sock'), ['--drive', 'mem:64M']);
-  cleanup.push(() => device.stop());
+  const device = await startDevice('sidecard-nvme', ['--drive', 'mem:64M']);
+  cleanup.push(() => device.remove());
   const { command, env } = (await provision()).qemu;
   const { sharedMemory } = options;
   const machine = await QtestMachine.start(native, { command, env, sockets: [device.socket], sharedMemory });

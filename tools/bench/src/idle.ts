@@ -12,13 +12,13 @@ export async function idleDaemon(settleSeconds: number, seconds: number, runs: n
   const before = daemon.cpuNs();
   await sleep(seconds * 1000);
   const usPerSecond = (daemon.cpuNs() - before) / 1000 / seconds;
-  const rss = daemon.rssMib();
+  const rss = daemon.residentBytes() / 2 ** 20;
   client.destroy();
   await daemon.stop();
 
   const ready: number[] = [];
   for (let i = 0; i < runs; i++) {
-    const started = await startNvme(['--drive', 'null:1G'], { probe: true });
+    const started = await startNvme(['--drive', 'null:1G']);
     ready.push(started.readyMs);
     await started.stop();
   }

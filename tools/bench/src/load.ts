@@ -83,9 +83,9 @@ async function runOnce(load: Load, seconds: number): Promise<LoadResult> {
       queues,
       pointers,
     ];
-    const collected = scavenges(daemon.output);
+    const collected = scavenges(daemon.log);
     const { commands, seconds: took, cpuSeconds } = await measure<DriverResult>('nvme-driver', args);
-    const during = scavenges(daemon.output) - collected;
+    const during = scavenges(daemon.log) - collected;
     return {
       perSecond: commands / took,
       cpuNsPerCommand: (cpuSeconds / commands) * 1e9,

@@ -7,7 +7,7 @@ import { promisify } from 'node:util';
 const run = promisify(execFile);
 const sources = path.join(import.meta.dirname, '..', 'src', 'c');
 
-/** A folder for sockets, images and the C programs, gone when the process ends. */
+/** A folder for images and the C programs, gone when the process ends. */
 export const workFolder = mkdtempSync(path.join(tmpdir(), 'sidecard-bench-'));
 process.on('exit', () => rmSync(workFolder, { recursive: true, force: true }));
 

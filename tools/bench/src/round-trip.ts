@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { median, ServerProcess, startNvme } from './process.ts';
+import type { DaemonProcess } from '@sidecard/testing';
+import { median, startNvme, startServer } from './process.ts';
 import { measure, program } from './programs.ts';
 import type { Row } from './table.ts';
 
@@ -38,7 +39,7 @@ async function compareWithC(place: Place, count: number, runs: number): Promise<
     ours.push(await timeServer(place, count, () => startNvme(['--drive', 'null:1G'], { cpus: place.serverCpus })));
     const echo = await program('echo-server');
     const cpus = place.serverCpus === '0' ? '0' : '1';
-    theirs.push(await timeServer(place, count, () => ServerProcess.start([echo, 'SOCKET'], { cpus }), 'echo'));
+    theirs.push(await timeServer(place, count, () => startServer([echo, '{socket}'], { cpus }), 'echo'));
   }
   return {
     benchmark: `round trip, ${place.name}`,
@@ -53,7 +54,7 @@ async function compareWithC(place: Place, count: number, runs: number): Promise<
 async function timeServer(
   place: Place,
   count: number,
-  start: () => Promise<ServerProcess>,
+  start: () => Promise<DaemonProcess>,
   protocol: 'vfio-user' | 'echo' = 'vfio-user',
 ): Promise<number> {
   const server = await start();

@@ -1,6 +1,7 @@
 export type { CommandResult } from './agent.ts';
 export { otherReleases, ProvisionError, type Release } from './archive.ts';
 export { bootDiskBytes, writeBootDisk } from './boot-disk.ts';
+export { startDevice } from './device.ts';
 export { DeviceProcess } from './device-process.ts';
 export { type FirmwareName, provisionFirmware } from './firmware.ts';
 export { dataBytes, dataDigest, dataFile, greeting, writeFirmwareDisk } from './firmware-disk.ts';

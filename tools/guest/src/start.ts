@@ -1,10 +1,10 @@
 /** `npm start`: an NVMe daemon, a guest that uses it as its disk, and a shell in the guest. */
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
+import type { DaemonProcess } from '@sidecard/testing';
 import { ProvisionError } from './archive.ts';
 import { cacheFolder } from './cache.ts';
-import { DeviceProcess } from './device-process.ts';
+import { startDevice } from './device.ts';
 import { Guest } from './guest.ts';
 import { prepareGuests } from './prepare.ts';
 import { selfCheck } from './self-check.ts';
@@ -15,15 +15,11 @@ let interruptedBy: string | undefined;
 
 async function main(): Promise<boolean> {
   await prepareGuests();
-  const folder = mkdtempSync(join(tmpdir(), 'sidecard-start-'));
-  let device: DeviceProcess | undefined;
+  let device: DaemonProcess | undefined;
   let guest: Guest | undefined;
   try {
-    const drive = terminal ? keptDrive() : join(folder, 'disk.img');
-    device = await DeviceProcess.start('sidecard-nvme', join(folder, 'nvme.sock'), [
-      '--drive',
-      `file=${drive},size=1G`,
-    ]);
+    const drive = terminal ? keptDrive() : '{folder}/disk.img';
+    device = await startDevice('sidecard-nvme', ['--drive', `file=${drive},size=1G`]);
     if (terminal) explain(drive);
     else console.error('sidecard: booting a guest');
     const options = { devices: [device.socket], interactive: terminal };
@@ -39,7 +35,7 @@ async function main(): Promise<boolean> {
   } finally {
     await guest?.kill();
     await device?.stop();
-    rmSync(folder, { recursive: true, force: true });
+    await device?.remove();
   }
 }
 
@@ -63,7 +59,7 @@ async function shell(guest: Guest): Promise<boolean> {
 }
 
 /** A signal ends the guest; what follows then cleans up. On a terminal Ctrl-C goes to the guest instead. */
-function endOnSignal(guest: () => Guest | undefined, device: DeviceProcess): void {
+function endOnSignal(guest: () => Guest | undefined, device: DaemonProcess): void {
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
     process.once(signal, () => {
       interruptedBy = signal;
