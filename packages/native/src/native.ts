@@ -51,7 +51,7 @@ export interface Native {
    * left its eventfd in blocking mode, and does not change that mode.
    */
   signal(fd: number): number;
-  /** Reads an eventfd, never blocking: its counter, 0 when there is nothing. */
+  /** Reads an eventfd, never blocking: its counter, 0 when there is nothing, -EPIPE at the end of a pipe or socket. */
   drain(fd: number): number;
   dup(fd: number): number;
   /** Fills `out`, of FdInfo.columns elements. */

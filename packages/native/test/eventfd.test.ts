@@ -69,6 +69,25 @@ describe('eventfds of a client in blocking mode', () => {
     native.close(fd);
   });
 
+  it('may be pipes or sockets whose other end is closed: drained to their end, which is told', () => {
+    const [ours, theirs] = native.socketPair();
+    expect(native.drain(ours)).toBe(0);
+    native.signal(theirs);
+    native.close(theirs);
+    expect([native.drain(ours), native.drain(ours), native.drain(ours)]).toEqual([1, -EPIPE, -EPIPE]);
+    native.close(ours);
+    const folder = mkdtempSync(join(tmpdir(), 'sidecard-pipe-'));
+    const path = join(folder, 'pipe');
+    execFileSync('mkfifo', [path]);
+    const reader = native.open(path, fileConstants.O_RDONLY | fileConstants.O_NONBLOCK, 0);
+    const writer = native.open(path, fileConstants.O_WRONLY, 0);
+    expect(native.drain(reader)).toBe(0);
+    native.close(writer);
+    expect(native.drain(reader)).toBe(-EPIPE);
+    native.close(reader);
+    rmSync(folder, { recursive: true });
+  });
+
   it('may be pipes: a full one, and one that nobody reads', () => {
     const folder = mkdtempSync(join(tmpdir(), 'sidecard-pipe-'));
     const path = join(folder, 'pipe');

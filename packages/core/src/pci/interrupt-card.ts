@@ -13,6 +13,7 @@ export interface InterruptCard {
   level(): boolean;
   /** Sets the status register's interrupt bit, which tells the level whether or not the pin may be used. */
   showLevel(level: boolean): void;
+  /** The driver does not let the pin be used: interrupt disable, or a power state in which there are no interrupts. */
   intxDisabled(): boolean;
   busMaster(): boolean;
   readonly msi: MsiCapability | null;
@@ -50,7 +51,8 @@ export function interruptCard(
       const bit = level ? 1 : 0;
       if (status.interruptStatus !== bit) status.interruptStatus = bit;
     },
-    intxDisabled: () => command.interruptDisable === 1,
+    // In D3hot a function sends nothing (PCI Power Management 1.2, 5.4.1).
+    intxDisabled: () => command.interruptDisable === 1 || (config.powerManagement?.control.powerState ?? 0) !== 0,
     busMaster,
     msi: config.msi ? msiCapability(config.msi) : null,
     msix: config.msix && msix ? msixCapability(config.msix, msix) : null,

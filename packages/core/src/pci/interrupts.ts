@@ -13,8 +13,9 @@ const noBits: VectorBits = { masked: () => false, pending: () => false, setPendi
 
 /**
  * INTx, MSI, MSI-X, ERR and REQ towards the client: eventfds by SET_IRQS on one side, the device's signals on the other.
- * A function uses MSI-X or MSI while its capability is enabled, or, for clients that leave config space alone, while the client has
- * set vectors up; INTx otherwise. The client's fds survive resets and are closed when replaced, removed, or at `disconnect`.
+ * A function uses MSI-X or MSI while its capability is enabled, or, for clients whose driver never enables one, while the client has
+ * set vectors up; INTx otherwise. A message that cannot be sent is pending until it can be, also while its kind is switched off, unless
+ * the device withdraws it or a reset comes (PCI Local Bus 3.0, 6.8.3.5). The client's fds survive resets and are closed when replaced, removed, or at `disconnect`.
  */
 export class InterruptController implements Interrupts {
   readonly #eventFds: EventFds;
@@ -60,6 +61,12 @@ export class InterruptController implements Interrupts {
     } else if (this.#mode === 'msi') this.#msi.signal(vector % this.#vectors);
   }
 
+  withdraw(vector: number): void {
+    if (vector < this.#msix.count) this.#msix.withdraw(vector);
+    // With fewer MSI vectors than there are one stands for several, and the others may still want it.
+    if (vector < this.#msi.count && this.#vectors === this.#msi.count) this.#msi.withdraw(vector);
+  }
+
   update(): void {
     if (this.#intx === null) return;
     this.#card!.showLevel(this.#level());
@@ -70,10 +77,12 @@ export class InterruptController implements Interrupts {
   changed(): void {
     const card = this.#card!;
     const { msi, msix } = card;
+    if (msi?.enabled() || msix?.enabled()) this.#trustEnableBits(card);
     this.#mode = this.#modeNow(card);
     if (this.#mode === 'msix') this.#vectors = this.#msix.count;
     else if (this.#mode === 'msi') this.#vectors = msi!.enabled() ? msi!.enabledVectors() : this.#msi.armedCount;
     else this.#vectors = this.#mode === 'intx' ? 1 : 0;
+    if (this.#mode === 'msi') this.#msi.fold(this.#vectors);
     if (msi) this.#msi.hold(this.#mode !== 'msi' || !card.busMaster());
     if (msix) this.#msix.hold(this.#mode !== 'msix' || !card.busMaster() || msix.functionMasked());
     this.update();
@@ -133,10 +142,12 @@ export class InterruptController implements Interrupts {
     return 0;
   }
 
-  /** The device cannot go on: signals ERR, which stops the machine. False when the client has not asked for it. */
+  /** The device cannot go on: signals ERR, which stops the machine. False when the client has not asked for it: it is told when it does. */
   fail(): boolean {
+    const told = this.#error.has(0);
     this.#error.signal(0);
-    return this.#error.has(0);
+    if (!told && this.#card !== null) this.#card.state.failed = 1;
+    return told;
   }
 
   /** REQ: asks the client to let the device go. False when it has not asked for it. */
@@ -149,6 +160,7 @@ export class InterruptController implements Interrupts {
   reset(): void {
     if (this.#card === null) return;
     this.#card.state.tableWritten = 0;
+    this.#card.state.failed = 0;
     this.#msi.forget();
     this.#msix.forget();
     this.changed();
@@ -158,15 +170,24 @@ export class InterruptController implements Interrupts {
   disconnect(): void {
     for (let index = 0; index <= IrqIndex.req; index++) this.#clear(index);
     if (this.#card === null) return;
-    this.#card.state.tableWritten = 0;
+    const { state } = this.#card;
+    state.tableWritten = 0;
+    state.enableBitsUsed = 0;
+    state.failed = 0;
     this.changed();
+  }
+
+  #trustEnableBits({ state }: InterruptCard): void {
+    if (state.enableBitsUsed === 0) state.enableBitsUsed = 1;
   }
 
   #modeNow(card: InterruptCard): Interrupts['mode'] {
     if (card.msix?.enabled()) return 'msix';
     if (card.msi?.enabled()) return 'msi';
-    if (this.#msix.armed) return 'msix';
-    if (this.#msi.armed) return 'msi';
+    if (card.state.enableBitsUsed === 0) {
+      if (this.#msix.armed) return 'msix';
+      if (this.#msi.armed) return 'msi';
+    }
     return card.intx ? 'intx' : 'none';
   }
 
@@ -177,11 +198,18 @@ export class InterruptController implements Interrupts {
   #setFd(index: number, flags: number, vector: number, fd: number): void {
     if (index === IrqIndex.msi) this.#msi.set(vector, fd);
     else if (index === IrqIndex.msix) this.#msix.set(vector, fd);
-    else if (index === IrqIndex.err) this.#error.replace(0, fd);
+    else if (index === IrqIndex.err) this.#setError(fd);
     else if (index === IrqIndex.req) this.#request.replace(0, fd);
     else if (flags & IrqSetFlag.trigger) this.#intx!.setTrigger(fd);
     else if (flags & IrqSetFlag.mask) this.#intx!.setMask(fd);
     else this.#intx!.setUnmask(fd);
+  }
+
+  #setError(fd: number): void {
+    this.#error.replace(0, fd);
+    if (fd < 0 || this.#card === null || this.#card.state.failed === 0) return;
+    this.#card.state.failed = 0;
+    this.#error.signal(0);
   }
 
   #act(index: number, flags: number, vector: number): void {

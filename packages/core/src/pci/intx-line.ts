@@ -23,13 +23,14 @@ export class IntxLine {
 
   /** The level may have changed. */
   update(): void {
-    if (this.#state.intxMasked === 0 && this.#trigger.has(0) && this.#level()) this.signal();
+    const { intxSignalled, intxMasked } = this.#state;
+    if (intxSignalled === 0 && intxMasked === 0 && this.#trigger.has(0) && this.#level()) this.signal();
   }
 
   /** Without regard to level and mask: also the client's own TRIGGER. */
   signal(): void {
     if (!this.#trigger.has(0)) return;
-    this.#state.intxMasked = 1;
+    this.#state.intxSignalled = 1;
     this.#trigger.signal(0);
   }
 
@@ -38,14 +39,16 @@ export class IntxLine {
   }
 
   unmask(): void {
+    this.#state.intxSignalled = 0;
     this.#state.intxMasked = 0;
     this.update();
   }
 
-  /** A trigger of -1 is none. A new one starts unmasked. */
+  /** A trigger of -1 is none. What the old one was told the new one may not know; what the client has masked stays so. */
   setTrigger(fd: number): void {
     this.#trigger.replace(0, fd);
-    this.unmask();
+    this.#state.intxSignalled = 0;
+    this.update();
   }
 
   setMask(fd: number): void {
@@ -62,6 +65,7 @@ export class IntxLine {
     this.#unmask.replace(-1);
     this.#mask.replace(-1);
     this.#trigger.replace(0, -1);
+    this.#state.intxSignalled = 0;
     this.#state.intxMasked = 0;
   }
 }

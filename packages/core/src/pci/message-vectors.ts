@@ -44,6 +44,20 @@ export class MessageVectors {
     if (vector >= this.#pendingBelow) this.#pendingBelow = vector + 1;
   }
 
+  /** What made a message necessary has been served without it: one that is still pending is not sent. */
+  withdraw(vector: number): void {
+    if (vector < this.#pendingBelow && this.#bits.pending(vector)) this.#bits.setPending(vector, false);
+  }
+
+  /** Only the first `count` are in use: what is pending beyond them is taken modulo their number, as signals are. */
+  fold(count: number): void {
+    for (let vector = count; vector < this.#pendingBelow; vector++) {
+      if (!this.#bits.pending(vector)) continue;
+      this.#bits.setPending(vector, false);
+      this.#bits.setPending(vector % count, true);
+    }
+  }
+
   /** The client's own TRIGGER: without regard to masks. */
   trigger(vector: number): void {
     this.#fds.signal(vector);

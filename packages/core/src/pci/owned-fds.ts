@@ -2,8 +2,8 @@
 export interface EventFds {
   /** Adds 1, without blocking; one that is full counts as signalled. */
   signal(fd: number): void;
-  /** Takes what is in it, without blocking. */
-  drain(fd: number): void;
+  /** Takes what is in it, without blocking: how much, or a negative number when nothing will ever come (the end of a pipe). */
+  drain(fd: number): number;
   close(fd: number): void;
   /** Calls `readable` whenever it is readable, until the returned function is called. */
   watch(fd: number, readable: () => void): () => void;
@@ -56,15 +56,23 @@ export class WatchedFd {
   }
 
   replace(fd: number): void {
-    this.#stop?.();
-    this.#stop = null;
+    this.#look(null);
     if (this.#fd >= 0) this.#eventFds.close(this.#fd);
     this.#fd = fd;
     if (fd < 0) return;
-    this.#stop = this.#eventFds.watch(fd, () => {
-      // Drained first: a signal that comes while this one is handled is another one.
-      this.#eventFds.drain(fd);
-      this.#signalled();
-    });
+    this.#look(
+      this.#eventFds.watch(fd, () => {
+        // Drained first: a signal that comes while this one is handled is another one.
+        if (this.#eventFds.drain(fd) >= 0) this.#signalled();
+        // Else it is readable for ever: each look would be a signal, and the next.
+        else this.#look(null);
+      }),
+    );
+  }
+
+  /** Ends the watch of before. */
+  #look(stop: (() => void) | null): void {
+    this.#stop?.();
+    this.#stop = stop;
   }
 }

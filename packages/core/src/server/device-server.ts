@@ -237,7 +237,7 @@ export class DeviceServer {
 function eventFds(native: Native): EventFds {
   return {
     signal: (fd) => void native.signal(fd),
-    drain: (fd) => void native.drain(fd),
+    drain: (fd) => native.drain(fd),
     close: (fd) => void native.close(fd),
     watch: (fd, readable) => {
       try {

@@ -11,11 +11,14 @@ import {
 } from '@sidecard/core';
 import { guest } from '../bits/guest.ts';
 
+const EPIPE = 32;
+
 /** Eventfds of a client that exists only here: which are open, how often each was signalled. */
 export class FakeEventFds implements EventFds {
   readonly open = new Set<number>();
   readonly counts = new Map<number, number>();
   readonly watched = new Map<number, () => void>();
+  readonly #ended = new Set<number>();
   #next = 10;
 
   make(): number {
@@ -27,9 +30,10 @@ export class FakeEventFds implements EventFds {
     if (!this.open.has(fd)) throw new Error(`signal of the closed fd ${fd}`);
     this.counts.set(fd, (this.counts.get(fd) ?? 0) + 1);
   }
-  drain(fd: number): void {
+  drain(fd: number): number {
     if (!this.open.has(fd)) throw new Error(`drain of the closed fd ${fd}`);
-    this.counts.set(fd, 0);
+    if (this.#ended.has(fd)) return -EPIPE;
+    return this.take(fd);
   }
   close(fd: number): void {
     if (!this.open.delete(fd)) throw new Error(`fd ${fd} is closed twice`);
@@ -38,6 +42,11 @@ export class FakeEventFds implements EventFds {
   watch(fd: number, readable: () => void): () => void {
     this.watched.set(fd, readable);
     return () => this.watched.delete(fd);
+  }
+  /** It is a pipe, and the client's end is closed: readable for ever, with nothing in it. */
+  hangUp(fd: number): void {
+    this.#ended.add(fd);
+    for (let times = 0; times < 3; times++) this.watched.get(fd)?.();
   }
   /** How often it was signalled since last asked. */
   take(fd: number): number {

@@ -96,6 +96,26 @@ test('a mask eventfd masks', () => {
   expect(signals()).toBe(0);
 });
 
+test('what the client has masked stays masked when its eventfd is replaced, until it unmasks or switches INTx off', () => {
+  const { raise, mask, unmask, listenIntx, set, eventFds } = withLine();
+  mask();
+  raise();
+  const second = listenIntx();
+  expect(eventFds.take(second)).toBe(0);
+  unmask();
+  expect(eventFds.take(second)).toBe(1);
+  mask();
+  set(intx, flags.none | flags.trigger, 0, 0);
+  expect(eventFds.take(listenIntx())).toBe(1);
+});
+
+test('a signal that went to an eventfd that is replaced is given to the new one', () => {
+  const { raise, signals, listenIntx, eventFds } = withLine();
+  raise();
+  expect(signals()).toBe(1);
+  expect(eventFds.take(listenIntx())).toBe(1);
+});
+
 test("the client's own trigger signals whatever the level, then the line counts as masked", () => {
   const { raise, signals, set } = withLine();
   expect(set(intx, flags.none | flags.trigger, 0, 1)).toBe(0);
@@ -127,6 +147,30 @@ test('INTx disable holds the line back, and the status bit tells the level all t
   expect(signals()).toBe(1);
   lower();
   expect(config.read(6, 2) & 8).toBe(0);
+});
+
+test('a function in D3hot asserts no line; in D0 it does again', () => {
+  const card = insertCard({ identity: { powerManagement: true } });
+  const fd = card.listenIntx();
+  const powerState = card.capability(1) + 4;
+  card.config.write(powerState, 2, 3);
+  card.device.level = true;
+  card.interrupts.update();
+  expect(card.eventFds.take(fd)).toBe(0);
+  card.config.write(powerState, 2, 0);
+  expect(card.eventFds.take(fd)).toBe(1);
+});
+
+test('an unmask eventfd that has come to its end, as a pipe may, is looked at no more, and closed when it is replaced', () => {
+  const { raise, signals, set, eventFds } = withLine();
+  const pipe = eventFds.make();
+  set(intx, flags.eventFd | flags.unmask, 0, 1, [pipe]);
+  raise();
+  expect(signals()).toBe(1);
+  eventFds.hangUp(pipe);
+  expect([signals(), eventFds.watched.has(pipe), eventFds.open.has(pipe)]).toEqual([0, false, true]);
+  set(intx, flags.eventFd | flags.unmask, 0, 1, [eventFds.make()]);
+  expect(eventFds.open.has(pipe)).toBe(false);
 });
 
 test('a reset keeps the eventfd and takes the level away', () => {
@@ -174,12 +218,28 @@ test('ERR stops the machine where the client has asked for it, REQ asks for the 
   expect([interrupts.fail(), interrupts.requestRelease()]).toEqual([false, false]);
   const [error] = listen(IrqIndex.err, 0, 1);
   const [request] = listen(IrqIndex.req, 0, 1);
+  expect(eventFds.take(error!)).toBe(1);
   expect([interrupts.fail(), interrupts.requestRelease()]).toEqual([true, true]);
   expect([eventFds.take(error!), eventFds.take(request!)]).toEqual([1, 1]);
   set(IrqIndex.err, flags.none | flags.trigger, 0, 1);
   expect(eventFds.take(error!)).toBe(1);
   set(IrqIndex.err, flags.none | flags.trigger, 0, 0);
   expect([interrupts.fail(), eventFds.open.has(error!)]).toEqual([false, false]);
+});
+
+test('a failure before the client has asked for ERR is told when it does, unless a reset came in between', () => {
+  const { interrupts, listen, eventFds, card } = insertCard();
+  interrupts.fail();
+  const [first] = listen(IrqIndex.err, 0, 1);
+  expect(eventFds.take(first!)).toBe(1);
+  const [second] = listen(IrqIndex.err, 0, 1);
+  expect(eventFds.take(second!)).toBe(0);
+  for (const end of ['conventional', 'function', 'disconnect'] as const) {
+    card.reset('disconnect');
+    interrupts.fail();
+    card.reset(end);
+    expect(eventFds.take(listen(IrqIndex.err, 0, 1)[0]!)).toBe(0);
+  }
 });
 
 test('a client that goes leaves no fd behind, and the next one starts unmasked', () => {

@@ -155,6 +155,72 @@ test('a reset forgets what is pending and keeps the fds', () => {
   expect(eventFds.take(fd!)).toBe(1);
 });
 
+test('what is pending when MSI-X is switched off is kept, and comes when it is on again', () => {
+  const { enableAsQemu, enable, interrupts, eventFds, set, pendingBits } = withMsix();
+  enableAsQemu(2);
+  enable(0xc000);
+  interrupts.signal(1);
+  enable(0);
+  set(msix, flags.none | flags.trigger, 0, 0);
+  expect(pendingBits()).toEqual([1]);
+  const fds = enableAsQemu(2);
+  expect([fds.map((fd) => eventFds.take(fd)), pendingBits()]).toEqual([[0, 1], []]);
+});
+
+test('what the driver has served by polling is pending no more: no spurious message when it unmasks', () => {
+  const { enableAsQemu, enable, interrupts, eventFds, pendingBits } = withMsix();
+  const fds = enableAsQemu(2);
+  enable(0xc000);
+  interrupts.signal(0);
+  interrupts.signal(1);
+  interrupts.withdraw(1);
+  expect(pendingBits()).toEqual([0]);
+  interrupts.signal(1);
+  expect(pendingBits()).toEqual([0, 1]);
+  interrupts.withdraw(1);
+  enable(0);
+  interrupts.withdraw(0);
+  enable(0x8000);
+  expect([fds.map((fd) => eventFds.take(fd)), pendingBits()]).toEqual([[0, 0], []]);
+});
+
+test('MSI: a vector that stands for several is not withdrawn by one of them', () => {
+  const { capability, config, interrupts, masterBus } = insertCard({ identity: { interrupts: { msi: 4 } } });
+  const at = capability(5);
+  masterBus();
+  config.write(at + 2, 2, 0x0011);
+  interrupts.signal(3);
+  interrupts.withdraw(1);
+  expect(config.read(at + 0x14, 4)).toBe(2);
+  config.write(at + 2, 2, 0x0021);
+  interrupts.withdraw(1);
+  expect(config.read(at + 0x14, 4)).toBe(0);
+});
+
+test('a vector whose eventfd is taken away keeps what is pending, and what comes', () => {
+  const { enableAsQemu, enable, interrupts, eventFds, set, listen, pendingBits } = withMsix();
+  enableAsQemu(3);
+  enable(0xc000);
+  interrupts.signal(1);
+  set(msix, flags.eventFd | flags.trigger, 1, 2);
+  enable(0x8000);
+  interrupts.signal(2);
+  expect(pendingBits()).toEqual([1, 2]);
+  expect(listen(msix, 1, 2).map((fd) => eventFds.take(fd))).toEqual([1, 1]);
+});
+
+test('a client that goes takes its eventfds and its say about the table; what is pending comes to the next one', () => {
+  const { enableAsQemu, interrupts, eventFds, card, writeControl, pendingBits, listen } = withMsix();
+  enableAsQemu(3);
+  writeControl(1, 1);
+  interrupts.signal(1);
+  expect(pendingBits()).toEqual([1]);
+  card.reset('disconnect');
+  expect([eventFds.open.size, pendingBits(), interrupts.mode]).toEqual([0, [1], 'msix']);
+  interrupts.signal(0);
+  expect(listen(msix, 0, 3).map((fd) => eventFds.take(fd))).toEqual([1, 1, 0]);
+});
+
 test('the client may trigger vectors itself', () => {
   const { enableAsQemu, eventFds, set } = withMsix();
   const fds = enableAsQemu(3);
@@ -196,6 +262,23 @@ test('MSI: fewer vectors than wished for are shared, masked ones are pending', (
   expect([eventFds.take(fds[0]!), config.read(at + 0x14, 4)]).toEqual([0, 1]);
   config.write(at + 0x10, 4, 0xe);
   expect([eventFds.take(fds[0]!), config.read(at + 0x14, 4)]).toEqual([1, 0]);
+});
+
+test('MSI with fewer vectors enabled than before: what is pending beyond them comes by those that are left', () => {
+  const { capability, config, interrupts, listen, eventFds, masterBus } = insertCard({
+    identity: { interrupts: { msi: 4 } },
+  });
+  const at = capability(5);
+  masterBus();
+  config.write(at + 2, 2, 0x0021);
+  interrupts.signal(3);
+  expect(config.read(at + 0x14, 4)).toBe(8);
+  config.write(at + 2, 2, 0x0020);
+  expect(config.read(at + 0x14, 4)).toBe(8);
+  config.write(at + 2, 2, 0x0011);
+  expect(config.read(at + 0x14, 4)).toBe(2);
+  const fds = listen(msi, 0, 2);
+  expect([fds.map((fd) => eventFds.take(fd)), config.read(at + 0x14, 4)]).toEqual([[0, 1], 0]);
 });
 
 test('MSI with more vectors enabled than there are uses those there are', () => {

@@ -191,6 +191,7 @@ onBothSides('DEVICE_SET_IRQS', qemuOffer, (scene) => {
     const fd = eventFd();
     guest.registers.fail = 1;
     scene.client.setIrqs({ index: IrqIndex.err, flags: assign, count: 1, fds: [fd] });
+    expect(drain(fd)).toBe(1);
     guest.registers.fail = 1;
     expect(drain(fd)).toBe(1);
   });

@@ -40,7 +40,7 @@ static napi_value signal_fd(napi_env env, napi_callback_info info) {
   return write(ready.fd, &one, sizeof(one)) < 0 ? integer(env, -errno) : integer(env, 0);
 }
 
-/* The value of the counter, which is then zero; 0 when there is nothing. */
+/* The value of the counter, which is then zero; 0 when there is nothing. A client may have sent a pipe or a socket, and closed its end. */
 static napi_value drain(napi_env env, napi_callback_info info) {
   ARGUMENTS(1);
   int fd = int_of(env, argv[0]);
@@ -49,10 +49,11 @@ static napi_value drain(napi_env env, napi_callback_info info) {
   ssize_t result = preadv2(fd, &vector, 1, -1, RWF_NOWAIT);
   if (result < 0 && (errno == EOPNOTSUPP || errno == EINVAL || errno == ESPIPE)) {
     struct pollfd ready = {.fd = fd, .events = POLLIN};
-    if (poll(&ready, 1, 0) <= 0 || !(ready.revents & POLLIN)) return integer(env, 0);
+    if (poll(&ready, 1, 0) <= 0 || !(ready.revents & (POLLIN | POLLHUP | POLLERR))) return integer(env, 0);
     result = read(fd, &value, sizeof(value));
   }
   if (result < 0) return integer(env, errno == EAGAIN ? 0 : -errno);
+  if (result == 0) return integer(env, -EPIPE);
   return number(env, (double)value);
 }
 
