@@ -1,4 +1,5 @@
 import { constants as fileConstants } from 'node:fs';
+import { isIP } from 'node:net';
 import { constants } from 'node:os';
 import { FdInfo } from './constants.ts';
 import { DescriptorTable, type OpenFile } from './fake/descriptors.ts';
@@ -74,6 +75,20 @@ export class FakeNative implements Native {
     const listener = new FakeListener();
     this.#listeners.set(path, listener);
     return this.#descriptors.add(listener);
+  }
+
+  /** Nobody can connect to it here. */
+  listenTcp(address: string, port: number): number {
+    if (isIP(address) === 0 || !(port >= 0 && port <= 0xffff))
+      throw systemError(-EINVAL, 'listen', `${address} port ${port}`);
+    return this.listen(`${address} port ${port}`);
+  }
+
+  tcpPort(fd: number): number {
+    for (const [name, listener] of this.#listeners) {
+      if (listener === this.#descriptors.as(fd, FakeListener)) return Number(name.split(' port ')[1]);
+    }
+    return this.#wrong(fd, ENOTSOCK);
   }
 
   connect(path: string): number {

@@ -32,9 +32,11 @@ function createNative(binding: Binding): Native {
 
 function throwing(
   binding: Binding,
-): Pick<Native, 'listen' | 'connect' | 'socketPair' | 'eventfd' | 'memfd' | 'map' | 'pin'> {
+): Pick<Native, 'listen' | 'listenTcp' | 'connect' | 'socketPair' | 'eventfd' | 'memfd' | 'map' | 'pin'> {
   return {
     listen: (path, mode, backlog) => checked(binding.listen(path, mode, backlog), 'listen', path),
+    listenTcp: (address, port, backlog) =>
+      checked(binding.listenTcp(address, port, backlog), 'listen', `${address} port ${port}`),
     connect: (path) => checked(binding.connect(path), 'connect', path),
     socketPair: () => {
       const out = new Int32Array(2);

@@ -18,10 +18,14 @@ export interface Watch {
  * positions are bytes, integers from 0 to 2**53 - 1; anything else is -EINVAL. Every fd made here is close-on-exec.
  */
 export interface Native {
-  // Sockets: UNIX streams, non-blocking.
+  // Sockets: UNIX streams (and TCP's that listen), non-blocking.
 
   /** Binds and listens. The socket file never has more rights than `mode`, whatever the umask. Throws (EADDRINUSE, ENOENT, ...). */
   listen(path: string, mode: number, backlog: number): number;
+  /** Listens at an IPv4 or IPv6 address in figures; port 0 is one that is free. Throws (EADDRINUSE, EADDRNOTAVAIL, EACCES, EINVAL for no address). */
+  listenTcp(address: string, port: number, backlog: number): number;
+  /** The port of a TCP socket. */
+  tcpPort(fd: number): number;
   /** Throws (ECONNREFUSED, ENOENT, EAGAIN where many wait to be accepted, ...). */
   connect(path: string): number;
   /** An fd, or -EAGAIN. */

@@ -1,5 +1,6 @@
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync, statSync } from 'node:fs';
+import { connect } from 'node:net';
 import { constants, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
@@ -192,6 +193,40 @@ describe.each(natives)('sockets: $name', ({ create, openFds }) => {
 
 describe('sockets of the kernel', () => {
   const native: Native = natives[0]!.create();
+
+  it.each(['127.0.0.1', '::1'])('listen by TCP at %s, on a port that is free or on that one', async (address) => {
+    const listener = native.listenTcp(address, 0, 4);
+    const port = native.tcpPort(listener);
+    expect(port).toBeGreaterThan(1023);
+    expect([native.isListening(listener), native.accept(listener)]).toEqual([1, -EAGAIN]);
+    const inUse = expect.objectContaining({ code: 'EADDRINUSE', message: expect.stringContaining(`port ${port}`) });
+    expect(() => native.listenTcp(address, port, 4)).toThrow(inUse);
+    const client = connect(port, address);
+    await new Promise((resolve) => client.once('connect', resolve));
+    const server = native.accept(listener);
+    expect(native.tcpPort(server)).toBe(port);
+    expect(native.receive(server, new Uint8Array(1), 0, 1, new Int32Array(1)), 'not blocking').toBe(-EAGAIN);
+    // The end that closes first is in TIME_WAIT: that keeps nobody from the port.
+    for (const fd of [server, listener]) native.close(fd);
+    await new Promise((resolve) => client.once('close', resolve).resume());
+    native.close(native.listenTcp(address, port, 4));
+  });
+
+  it.each([
+    ['localhost', 0, 'EINVAL'],
+    ['127.0.0.1', 65536, 'EINVAL'],
+    ['127.0.0.1', -1, 'EINVAL'],
+    ['127.0.0.1\0', 0, 'EINVAL'],
+    ['192.0.2.1', 0, 'EADDRNOTAVAIL'],
+  ])('do not listen by TCP at %j port %i', (address, port, code) => {
+    expect(() => native.listenTcp(address, port, 4)).toThrow(expect.objectContaining({ code }));
+  });
+
+  it('have a port when they are of TCP', () => {
+    const [a, b] = native.socketPair();
+    expect([native.tcpPort(a), native.tcpPort(99_999)]).toEqual([-EINVAL, -EBADF]);
+    for (const fd of [a, b]) native.close(fd);
+  });
 
   it.each([0o600, 0o660])('have the mode asked for (%o) whatever the umask', (mode) => {
     for (const umask of [0, 0o077]) {

@@ -1,6 +1,8 @@
-/* UNIX sockets, with file descriptors (SCM_RIGHTS). */
+/* UNIX sockets, with file descriptors (SCM_RIGHTS). And TCP's that listen. */
 #include "native.h"
+#include <arpa/inet.h>
 #include <errno.h>
+#include <netinet/in.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -33,6 +35,54 @@ static napi_value listen_at(napi_env env, napi_callback_info info) {
     return close_with(env, fd, error);
   }
   return integer(env, fd);
+}
+
+typedef union {
+  struct sockaddr any;
+  struct sockaddr_in v4;
+  struct sockaddr_in6 v6;
+} tcp_address_t;
+
+/* The address in figures: names are not looked up here. The length, or 0. */
+static socklen_t tcp_address(napi_env env, napi_value text, uint16_t port, tcp_address_t *address) {
+  char figures[INET6_ADDRSTRLEN];
+  memset(address, 0, sizeof(*address));
+  if (!path_of(env, text, figures, sizeof(figures))) return 0;
+  if (inet_pton(AF_INET, figures, &address->v4.sin_addr) == 1) {
+    address->v4.sin_family = AF_INET;
+    address->v4.sin_port = htons(port);
+    return sizeof(address->v4);
+  }
+  if (inet_pton(AF_INET6, figures, &address->v6.sin6_addr) != 1) return 0;
+  address->v6.sin6_family = AF_INET6;
+  address->v6.sin6_port = htons(port);
+  return sizeof(address->v6);
+}
+
+/* listenTcp(address, port, backlog) */
+static napi_value listen_tcp(napi_env env, napi_callback_info info) {
+  ARGUMENTS(3);
+  tcp_address_t address;
+  int32_t port = int_of(env, argv[1]);
+  if (port < 0 || port > UINT16_MAX) return integer(env, -EINVAL);
+  socklen_t length = tcp_address(env, argv[0], (uint16_t)port, &address);
+  if (length == 0) return integer(env, -EINVAL);
+  int fd = socket(address.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  if (fd < 0) return integer(env, -errno);
+  /* A daemon that ends and starts again gets its port while connections of the first are in TIME_WAIT; two that listen still exclude each other. */
+  int on = 1;
+  setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+  if (bind(fd, &address.any, length) < 0 || listen(fd, int_of(env, argv[2])) < 0) return close_with(env, fd, errno);
+  return integer(env, fd);
+}
+
+static napi_value tcp_port(napi_env env, napi_callback_info info) {
+  ARGUMENTS(1);
+  tcp_address_t address;
+  socklen_t length = sizeof(address);
+  if (getsockname(int_of(env, argv[0]), &address.any, &length) < 0) return integer(env, -errno);
+  if (address.any.sa_family == AF_INET) return integer(env, ntohs(address.v4.sin_port));
+  return integer(env, address.any.sa_family == AF_INET6 ? ntohs(address.v6.sin6_port) : -EINVAL);
 }
 
 static napi_value connect_to(napi_env env, napi_callback_info info) {
@@ -155,6 +205,8 @@ static napi_value is_listening(napi_env env, napi_callback_info info) {
 
 const function_t socket_functions[] = {
     {"listen", listen_at},
+    {"listenTcp", listen_tcp},
+    {"tcpPort", tcp_port},
     {"connect", connect_to},
     {"accept", accept_from},
     {"socketPair", socket_pair},
