@@ -1,24 +1,26 @@
 import { Socket } from 'node:net';
 import type { Native, Watch } from '@sidecard/native';
-import { sliceMs } from './turns.ts';
+import type { Slices } from './slices.ts';
 
 /** Connections taken in a slice of the device's thread; others wait in the kernel. */
 export const acceptsPerSlice = 6;
+/** A peer that is silent for so long is asked by the kernel (TCP) whether it is still there, ms. */
+const silentMs = 60_000;
 
 /** Takes connections of a listening socket, not too many at a time: a client that comes and goes for ever costs the device no more than one that asks. */
 export class Acceptor {
   readonly #native: Native;
   readonly #fd: number;
+  readonly #slices: Slices;
   readonly #watch: Watch;
   readonly #accepted: (socket: Socket) => void;
-  #sliceEndMs = 0;
-  #left = 0;
   #timer: NodeJS.Timeout | null = null;
 
-  /** Owns the fd. */
-  constructor(native: Native, fd: number, accepted: (socket: Socket) => void) {
+  /** Owns the fd. The slices are those of all acceptors of this thread. */
+  constructor(native: Native, fd: number, slices: Slices, accepted: (socket: Socket) => void) {
     this.#native = native;
     this.#fd = fd;
+    this.#slices = slices;
     this.#accepted = accepted;
     this.#watch = native.watch(fd, 'read', () => this.#readable());
   }
@@ -31,19 +33,21 @@ export class Acceptor {
 
   /** One for each turn of the event loop: the socket stays readable while there are more. */
   #readable(): void {
-    const nowMs = performance.now();
-    if (nowMs >= this.#sliceEndMs) {
-      this.#sliceEndMs = nowMs + sliceMs;
-      this.#left = acceptsPerSlice;
-    }
-    if (this.#left > 0) {
-      this.#left--;
+    const waitMs = this.#slices.waitMs();
+    if (waitMs === 0) {
+      this.#slices.take();
       const fd = this.#native.accept(this.#fd);
       // Without descriptors left (EMFILE) it stays readable: the slices keep that from becoming a busy loop.
-      if (fd >= 0) this.#accepted(new Socket({ fd, allowHalfOpen: true, readable: true, writable: true }));
+      if (fd >= 0) this.#accepted(socketOf(fd));
       return;
     }
     this.#watch.stop();
-    this.#timer = setTimeout(() => this.#watch.start(), Math.ceil(this.#sliceEndMs - nowMs));
+    this.#timer = setTimeout(() => this.#watch.start(), waitMs);
   }
+}
+
+function socketOf(fd: number): Socket {
+  const socket = new Socket({ fd, allowHalfOpen: true, readable: true, writable: true });
+  // For TCP; a UNIX socket has neither.
+  return socket.setNoDelay(true).setKeepAlive(true, silentMs);
 }

@@ -4,26 +4,28 @@ import type { Native } from '@sidecard/native';
 import { Acceptor } from './acceptor.ts';
 import { Checks } from './checks.ts';
 import { Connections } from './connections.ts';
-import { EventTopic } from './event-topic.ts';
+import type { Guard } from './guard.ts';
 import { parserRefusal, refusalText, refuse } from './refusals.ts';
 import { checkBodyHeader, readBody } from './request-body.ts';
 import { type EventRoute, Refusal, type Route } from './route.ts';
 import { Router } from './router.ts';
-import { Turns } from './turns.ts';
+import { Share } from './share.ts';
 
 /** Longest header, bytes. */
 const maxHeaderBytes = 8192;
-/** Readers of streams at once. */
-export const maxStreams = 16;
 
 export interface ControlServerOptions {
   readonly routes: readonly Route[];
   readonly events: readonly EventRoute[];
   readonly log: Log;
+  /** Of the device's thread: where it has several servers, they have one. */
+  readonly share?: Share;
+  /** Without one, whoever can connect may ask. */
+  readonly guard?: Guard;
 }
 
 /**
- * The HTTP server of the control socket. It runs on the device's thread, between its turns, and takes a bounded part of it whatever the number of
+ * The HTTP server of a control socket or a panel. It runs on the device's thread, between its turns, and takes a bounded part of it whatever the number of
  * clients; an idle server has no timers.
  */
 export class ControlServer {
@@ -32,24 +34,23 @@ export class ControlServer {
   readonly #log: Log;
   readonly #http: Server;
   readonly #connections = new Connections();
-  readonly #topics = new Map<EventRoute, EventTopic>();
-  readonly #turns = new Turns();
+  readonly #share: Share;
+  readonly #guard: Guard | null;
   #acceptor: Acceptor | null = null;
   /** Connections taken so far. */
   accepted = 0;
 
   /** @throws when two routes are the same, or a schema is wrong. */
-  constructor({ routes, events, log }: ControlServerOptions) {
+  constructor({ routes, events, log, share = new Share(), guard }: ControlServerOptions) {
     this.#router = new Router(routes, events);
     for (const route of routes) this.#checks.set(route, new Checks(route));
-    for (const route of events) this.#topics.set(route, new EventTopic(route));
     this.#log = log;
+    this.#share = share;
+    this.#guard = guard ?? null;
     // It does not listen, but is handed connections, whose times Connections keeps.
     this.#http = createServer({ maxHeaderSize: maxHeaderBytes, requireHostHeader: false, keepAliveTimeout: 0 });
     this.#http.on('request', (request, response) => this.#requested(request, response));
-    this.#http.on('checkExpectation', (_, response) =>
-      refuse(response, new Refusal(417, 'nothing but 100-continue can be expected')),
-    );
+    this.#http.on('checkExpectation', (request, response) => this.#requested(request, response));
     this.#http.on('connect', (_, socket) => socket.end(refusalText(405, 'this is no proxy')));
     this.#http.on('clientError', (error, socket) => {
       const { status, message } = parserRefusal(error);
@@ -60,7 +61,7 @@ export class ControlServer {
 
   /** Serves a socket that listens, and owns it from then on; connections may be waiting there. */
   listen(native: Native, fd: number): void {
-    this.#acceptor = new Acceptor(native, fd, (socket) => {
+    this.#acceptor = new Acceptor(native, fd, this.#share.accepts, (socket) => {
       this.accepted++;
       if (this.#connections.add(socket)) this.#http.emit('connection', socket);
     });
@@ -80,28 +81,34 @@ export class ControlServer {
       return;
     }
     response.on('close', () => this.#connections.answered(socket));
-    this.#serve(request, response).catch((error: unknown) => {
-      if (!(error instanceof Refusal)) {
-        this.#log.error(
-          { error, request: `${request.method} ${request.url}` },
-          'A control request failed: please report it',
-        );
-      }
-      refuse(
-        response,
-        error instanceof Refusal ? error : new Refusal(500, 'the daemon failed at this; its log says more'),
-      );
+    this.#serve(request, response).catch(async (error: unknown) => {
+      const refusal = this.#refusalOf(error, request);
+      // What is refused has a turn as well: asking nonsense without a pause takes no more of the thread than asking well.
+      await this.#share.turns.wait();
+      refuse(response, refusal);
     });
   }
 
+  #refusalOf(error: unknown, { method, url }: IncomingMessage): Refusal {
+    if (error instanceof Refusal) return error;
+    this.#log.error({ error, request: `${method} ${url}` }, 'A control request failed: please report it');
+    return new Refusal(500, 'the daemon failed at this; its log says more');
+  }
+
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    for (const [name, value] of Object.entries(this.#guard?.headers ?? {})) response.setHeader(name, value);
     const { path, search } = target(request.url ?? '');
+    this.#guard?.admit(request, path);
+    if (!/^(100-continue)?$/i.test(request.headers.expect ?? '')) {
+      throw new Refusal(417, 'nothing but 100-continue can be expected');
+    }
     const found = this.#router.find(request.method ?? '', path);
     if (found.kind === 'events') {
       checkBodyHeader(request, false);
-      await this.#turns.wait();
+      await this.#share.turns.wait();
+      if (request.socket.destroyed) return;
       this.#connections.received(request.socket);
-      this.#stream(response, found.route);
+      this.#share.topic(found.route).open(response);
       return;
     }
     const { route } = found;
@@ -110,18 +117,11 @@ export class ControlServer {
     const parameters = checks.parameters(found.parameters, search);
     const given = checks.wantsBody ? await readBody(request) : undefined;
     this.#connections.received(request.socket);
-    await this.#turns.wait();
+    await this.#share.turns.wait();
     if (request.socket.destroyed) return;
     const answer = await route.handle({ body: checks.body(given), parameters });
     if (route.method !== 'GET') this.#log.debug({ method: route.method, path }, 'control');
     answerWith(response, route, answer);
-  }
-
-  #stream(response: ServerResponse, route: EventRoute): void {
-    let readers = 0;
-    for (const topic of this.#topics.values()) readers += topic.readers;
-    if (readers >= maxStreams) throw new Refusal(503, `there are ${maxStreams} streams already`);
-    this.#topics.get(route)!.open(response);
   }
 }
 

@@ -1,7 +1,7 @@
 import type { ServerResponse } from 'node:http';
 import { type EventReader, EventStream } from './event-stream.ts';
 import type { EventRoute } from './route.ts';
-import { sliceMs } from './turns.ts';
+import { sliceMs } from './slices.ts';
 
 /**
  * One route's events, for all who read them. Changes are noted as they happen and written later, between the device's turns and once in a slice, so a

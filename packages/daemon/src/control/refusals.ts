@@ -1,6 +1,5 @@
 import { type ServerResponse, STATUS_CODES } from 'node:http';
 import { Refusal } from './route.ts';
-import { MethodNotAllowed } from './router.ts';
 
 /** Answers a request with a reason in JSON. The connection ends where the rest of the request was not read. */
 export function refuse(response: ServerResponse, refusal: Refusal): void {
@@ -12,7 +11,7 @@ export function refuse(response: ServerResponse, refusal: Refusal): void {
   response.writeHead(refusal.status, {
     'content-type': 'application/json',
     'content-length': Buffer.byteLength(body),
-    ...(refusal instanceof MethodNotAllowed && { allow: refusal.allowed.join(', ') }),
+    ...refusal.headers,
     ...(!response.req.complete && { connection: 'close' }),
   });
   response.end(body);

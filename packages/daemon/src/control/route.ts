@@ -73,10 +73,13 @@ export interface DeviceControl {
 /** A request that makes no sense, or not now: its status (4xx, 5xx) and a reason of one line. */
 export class Refusal extends Error {
   readonly status: number;
+  /** What the answer says besides. */
+  readonly headers: { readonly [name: string]: string };
 
-  constructor(status: number, reason: string) {
+  constructor(status: number, reason: string, headers: { readonly [name: string]: string } = {}) {
     super(reason);
     this.name = 'Refusal';
     this.status = status;
+    this.headers = headers;
   }
 }

@@ -26,6 +26,10 @@ export class Router {
     if (twice !== undefined) throw new Error(`there are two routes ${twice}`);
   }
 
+  get #described(): boolean {
+    return this.#routes.some(({ path }) => path === '/openapi.json');
+  }
+
   /** HEAD is as GET, where there is an answer that ends. @throws Refusal 404 or 405 */
   find(method: string, path: string): Found {
     const wanted = method === 'HEAD' ? 'GET' : method;
@@ -36,20 +40,16 @@ export class Router {
     const [stream] = events;
     if (stream !== undefined && method === 'GET') return { kind: 'events', ...stream };
     if (routes.length + events.length === 0)
-      throw new Refusal(404, `there is no ${path} (GET /openapi.json tells what there is)`);
-    throw new MethodNotAllowed(method, [
+      throw new Refusal(404, `there is no ${path}${this.#described ? ' (GET /openapi.json tells what there is)' : ''}`);
+    throw methodNotAllowed(method, [
       ...new Set([...routes.map(({ route }) => route.method), ...events.map(() => 'GET' as const)]),
     ]);
   }
 }
 
-export class MethodNotAllowed extends Refusal {
-  readonly allowed: readonly Method[];
-
-  constructor(method: string, allowed: readonly Method[]) {
-    super(405, `${method} is not for this path, but ${allowed.join(', ')}`);
-    this.allowed = allowed;
-  }
+function methodNotAllowed(method: string, methods: readonly Method[]): Refusal {
+  const allow = methods.join(', ');
+  return new Refusal(405, `${method} is not for this path, but ${allow}`, { allow });
 }
 
 function matches<R extends { readonly path: string }>(routes: readonly R[], path: string): Match<R>[] {

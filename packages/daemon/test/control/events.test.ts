@@ -1,7 +1,7 @@
 import { setTimeout } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import { maxStreams } from '../../src/control/control-server.ts';
 import { maxWaiting } from '../../src/control/event-stream.ts';
+import { maxStreams } from '../../src/control/share.ts';
 import { Rig } from './rig.ts';
 
 let rig: Rig;
@@ -118,4 +118,16 @@ test('readers have a limit', async () => {
   readers[0]!.socket.destroy();
   await setTimeout(50);
   await new Reader().has(1);
+});
+
+test('a reader that goes before its turn has come takes no place for ever', async () => {
+  for (let round = 0; round < 4; round++) {
+    const hasty = Array.from({ length: maxStreams }, () => new Reader());
+    // Their requests arrive in one turn of the event loop, their ends in the next; turns are given out one by one.
+    await setTimeout(1);
+    for (const { socket } of hasty) socket.destroy();
+    await setTimeout(30);
+  }
+  await vi.waitFor(() => expect(rig.senders.size).toBe(0));
+  for (const reader of Array.from({ length: maxStreams }, () => new Reader())) await reader.has(1);
 });

@@ -1,8 +1,10 @@
+import { Agent } from 'node:http';
 import { setTimeout } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { acceptsPerSlice } from '../../src/control/acceptor.ts';
 import { maxConnections, requestMs } from '../../src/control/connections.ts';
-import { requestsPerSlice, sliceMs } from '../../src/control/turns.ts';
+import { sliceMs } from '../../src/control/slices.ts';
+import { requestsPerSlice } from '../../src/control/turns.ts';
 import { Rig } from './rig.ts';
 
 let rig: Rig;
@@ -23,7 +25,11 @@ test.each<[string, string | Buffer, RegExp]>([
   ['an endless header', `GET / HTTP/1.1\r\nx: ${'y'.repeat(100_000)}`, /^HTTP\/1.1 431 .*too long/s],
   ['endless headers', `GET / HTTP/1.1\r\n${'a: b\r\n'.repeat(20_000)}`, /^HTTP\/1.1 431 /],
   ['an endless target', `GET /${'x'.repeat(100_000)}`, /^HTTP\/1.1 431 /],
-  ['a target that is no path', 'GET http://x/lamps HTTP/1.1\r\n\r\n', /^HTTP\/1.1 400 .*begins with/s],
+  [
+    'a target that is no path',
+    'GET http://x/lamps HTTP/1.1\r\nconnection: close\r\n\r\n',
+    /^HTTP\/1.1 400 .*begins with/s,
+  ],
   ['a proxy', 'CONNECT x:80 HTTP/1.1\r\n\r\n', /^HTTP\/1.1 405 /],
   ['a method of its own', 'BREW /lamps HTTP/1.1\r\n\r\n', /^HTTP\/1.1 400 /],
   ['HTTP/2', 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', /^HTTP\/1.1 400 /],
@@ -101,6 +107,23 @@ test('a thousand requests: each turn of the event loop handles one, so many in a
   counting = false;
   expect(turns).toBeGreaterThanOrEqual(1000);
   expect(performance.now() - began).toBeGreaterThan(((1000 / requestsPerSlice) * sliceMs) / 2);
+});
+
+test.each([
+  ['of what there is not', { path: '/nothing', headers: {}, status: 404 }],
+  ['with expectations', { path: '/lamps', headers: { expect: 'tea' }, status: 417 }],
+])('hundreds of requests %s take no more turns than others', async (_, { path, headers, status }) => {
+  const agent = new Agent({ keepAlive: true, maxSockets: 20 });
+  const began = performance.now();
+  for (let round = 0; round < 20; round++) {
+    const answers = await Promise.all(
+      Array.from({ length: 20 }, () => rig.ask('GET', path, undefined, headers, agent)),
+    );
+    expect(answers.every((answer) => answer.status === status)).toBe(true);
+  }
+  expect(performance.now() - began).toBeGreaterThan(((400 / requestsPerSlice) * sliceMs) / 2);
+  expect(rig.server.accepted).toBeLessThan(50);
+  agent.destroy();
 });
 
 test('a client that comes and goes for ever: so many connections in a slice, and when it has gone all is well', async () => {

@@ -1,5 +1,5 @@
 import { mkdtempSync, rmSync } from 'node:fs';
-import { type IncomingMessage, request } from 'node:http';
+import { type Agent, type IncomingMessage, request } from 'node:http';
 import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -117,14 +117,19 @@ export class Rig {
   }
 
   /** A well-made request: its status, headers and body. */
-  ask(method: string, path: string, body?: unknown, headers: object = {}): Promise<Answer> {
+  ask(
+    method: string,
+    path: string,
+    body?: unknown,
+    headers: object = {},
+    agent: Agent | false = false,
+  ): Promise<Answer> {
     return new Promise((resolve, reject) => {
       const text = body === undefined ? undefined : Buffer.isBuffer(body) ? body : JSON.stringify(body);
       const json =
         text === undefined ? {} : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) };
-      const sent = request(
-        { socketPath: this.path, method, path, agent: false, headers: { ...json, ...headers } },
-        (got) => resolve(wholeAnswer(got)),
+      const sent = request({ socketPath: this.path, method, path, agent, headers: { ...json, ...headers } }, (got) =>
+        resolve(wholeAnswer(got)),
       );
       sent.on('error', reject);
       sent.end(text);
