@@ -24,7 +24,7 @@ export class ProvisionError extends Error {
   override readonly name = 'ProvisionError';
 }
 
-const needed = "guests need QEMU 10.1 or later, a kernel and tools, which come from Debian's archive";
+const needed = "QEMU 10.1 or later, a kernel for guests, tools and a browser come from Debian's archive";
 const keyrings = ['debian-archive-keyring.gpg', 'debian-archive-keyring.pgp'];
 
 /** Downloads, as apt does and with the signatures checked as apt does, and unpacks into `root`; needs no rights. */

@@ -1,6 +1,7 @@
 export type { CommandResult } from './agent.ts';
 export { otherReleases, ProvisionError, type Release } from './archive.ts';
 export { bootDiskBytes, writeBootDisk } from './boot-disk.ts';
+export { provisionBrowser } from './browser.ts';
 export { startDevice } from './device.ts';
 export { DeviceProcess } from './device-process.ts';
 export { type FirmwareName, provisionFirmware } from './firmware.ts';
@@ -9,4 +10,4 @@ export { FirmwareMachine } from './firmware-machine.ts';
 export { Guest } from './guest.ts';
 export type { Accelerator, GuestOptions, VfioUserDevice } from './machine.ts';
 export { prepareGuests, prepareTests } from './prepare.ts';
-export { provision } from './provision.ts';
+export { type Program, provision } from './provision.ts';

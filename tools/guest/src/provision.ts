@@ -124,9 +124,7 @@ export async function tree(packages: readonly string[], from: Omit<Selection, 'p
 
 /** A program of an unpacked tree, run by that tree's own loader on its own libraries. */
 export function unpackedProgram(root: string, name: string): Program {
-  const arm = process.arch === 'arm64';
-  const loader = join(root, arm ? 'usr/lib/ld-linux-aarch64.so.1' : 'usr/lib64/ld-linux-x86-64.so.2');
-  const libraries = join(root, arm ? 'usr/lib/aarch64-linux-gnu' : 'usr/lib/x86_64-linux-gnu');
+  const { loader, libraries } = loaderIn(root);
   const file = ['usr/bin', 'usr/sbin'].map((folder) => join(root, folder, name)).find((path) => existsSync(path));
   if (!file) throw new Error(`${name} is missing in ${root}: remove that folder, to have it fetched again`);
   // busybox is static, and a loader refuses those.
@@ -134,6 +132,15 @@ export function unpackedProgram(root: string, name: string): Program {
   const path = `${libraries}:${join(libraries, 'ceph')}`;
   const command = name === 'busybox' ? [file] : [loader, '--library-path', path, file];
   return { command, env: { QEMU_MODULE_DIR: join(libraries, 'qemu') } };
+}
+
+/** Where a tree of this machine's architecture has its loader and its libraries. */
+export function loaderIn(root: string): { loader: string; libraries: string } {
+  const arm = process.arch === 'arm64';
+  return {
+    loader: join(root, arm ? 'usr/lib/ld-linux-aarch64.so.1' : 'usr/lib64/ld-linux-x86-64.so.2'),
+    libraries: join(root, arm ? 'usr/lib/aarch64-linux-gnu' : 'usr/lib/x86_64-linux-gnu'),
+  };
 }
 
 function unpackedQemu(root: string): Program {
