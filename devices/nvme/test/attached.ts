@@ -1,5 +1,6 @@
 import { loadNative } from '@sidecard/native';
 import {
+  type DaemonProcess,
   GuestRam,
   MappedDoorbells,
   NvmeDriver,
@@ -10,7 +11,6 @@ import {
   VfioUserClient,
   VfioUserPort,
 } from '@sidecard/testing';
-import type { NvmeDaemon } from './daemon.ts';
 
 export interface AttachOptions extends NvmeDriverOptions {
   /** Guest memory: a file that the daemon maps, or answered for by messages. */
@@ -27,7 +27,7 @@ export class Attached {
   readonly options: AttachOptions;
   #closed = false;
 
-  private constructor(daemon: NvmeDaemon, options: AttachOptions) {
+  private constructor(daemon: DaemonProcess, options: AttachOptions) {
     const native = loadNative();
     const client = new VfioUserClient(daemon.connect());
     this.options = options;
@@ -40,7 +40,7 @@ export class Attached {
     this.driver = new NvmeDriver(new PciBus().add(this.port), options);
   }
 
-  static async to(daemon: NvmeDaemon, options: AttachOptions): Promise<Attached> {
+  static async to(daemon: DaemonProcess, options: AttachOptions): Promise<Attached> {
     const attached = new Attached(daemon, options);
     await attached.start();
     return attached;

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, describe, expect, test } from 'vitest';
 import { Attached } from './attached.ts';
-import { NvmeDaemon } from './daemon.ts';
+import { startNvme } from './daemon.ts';
 import { pattern } from './machine.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'nvme-frozen-'));
@@ -49,10 +49,9 @@ describe.skipIf(!mount())('a daemon whose disk hangs', () => {
   });
 
   test('on-stall=error: the guest is told in time, although everybody sleeps, and goes on', async () => {
-    const daemon = await NvmeDaemon.start(`${mounted}/disk.img,size=4M,on-stall=error,after=2s`);
+    const daemon = await startNvme(['--drive', `${mounted}/disk.img,size=4M,on-stall=error,after=2s`]);
     cleanUp.push(() => daemon.remove());
     const guest = await Attached.to(daemon, { memory: 'mapped', doorbells: 'trapped', interrupts: 'msix' });
-    cleanUp.push(() => daemon.stop());
     cleanUp.push(() => guest.close());
     const { driver, queues } = guest;
     const options = { blockBytes: 512 };

@@ -16,52 +16,31 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
+import { type DaemonProcess, fromSource, Program } from '@sidecard/testing';
 import { afterAll, expect, test } from 'vitest';
+import { startNvme } from './daemon.ts';
 
-const main = fileURLToPath(new URL('../src/main.ts', import.meta.url));
+const main = new URL('../src/main.ts', import.meta.url);
 const folder = mkdtempSync(join(tmpdir(), 'sidecard-nvme-'));
 const children: ChildProcess[] = [];
+const daemons: DaemonProcess[] = [];
 
-afterAll(() => {
+afterAll(async () => {
   for (const child of children) child.kill('SIGKILL');
+  for (const daemon of daemons) await daemon.remove();
   rmSync(folder, { recursive: true });
 });
 
-interface Daemon {
-  readonly child: ChildProcess;
-  readonly ended: Promise<{ code: number | null; stdout: string; stderr: string }>;
+/** One that is not expected to serve on a path; `fd` is a listening socket for it. */
+function program(args: readonly string[], fd?: number): Program {
+  const handedOver = fd === undefined ? {} : { fds: [fd], env: { LISTEN_FDS: '1', LISTEN_PID: undefined } };
+  return new Program(fromSource(main, ...args), { cwd: folder, ...handedOver });
 }
 
-function daemon(args: readonly string[], options: { fd?: number } = {}): Daemon {
-  const environment =
-    options.fd === undefined ? process.env : { ...process.env, LISTEN_FDS: '1', LISTEN_PID: undefined };
-  const stdio = options.fd === undefined ? 'pipe' : (['pipe', 'pipe', 'pipe', options.fd] as const);
-  const child = spawn(process.execPath, ['--conditions=@sidecard/source', main, ...args], {
-    cwd: folder,
-    env: environment,
-    stdio: stdio as 'pipe',
-  });
-  children.push(child);
-  let [stdout, stderr] = ['', ''];
-  child.stdout.on('data', (data) => {
-    stdout += data;
-  });
-  child.stderr.on('data', (data) => {
-    stderr += data;
-  });
-  return { child, ended: once(child, 'close').then(([code]) => ({ code: code as number | null, stdout, stderr })) };
-}
-
-async function serving(name: string, ...args: string[]) {
-  const socket = join(folder, name);
-  const running = daemon(['--socket', socket, ...args]);
-  for (let tries = 0; !existsSync(socket) || !(statSync(socket).mode & 0o600); tries++) {
-    if (running.child.exitCode !== null || tries > 1000) throw new Error((await running.ended).stderr);
-    await setTimeout(10);
-  }
-  // The handlers of signals are there before the socket is.
-  return { ...running, socket };
+async function serving(...args: string[]): Promise<DaemonProcess> {
+  const daemon = await startNvme(args);
+  daemons.push(daemon);
+  return daemon;
 }
 
 function image(name: string, sizeBytes = 1 << 20): string {
@@ -91,7 +70,7 @@ test.each([
   [['--socket', 'x', '--drive', 'new.img,size=1M', '--drive', 'missing.img'], 1, 'no such file'],
   [['--socket', 'x', '--drive', 'mem:1P'], 2, '16T at most'],
 ])('%j: exit code %i and one line', async (args, code, message) => {
-  const ended = await daemon(args).ended;
+  const ended = await program(args).ended;
   expect(ended.code).toBe(code);
   expect(ended.stderr).toContain(message);
   expect(ended.stderr).toMatch(/^sidecard-nvme: [^\n]+\n$/);
@@ -101,68 +80,43 @@ test.each([
 
 test('a drive smaller than a block', async () => {
   image('small.img', 1000);
-  const ended = await daemon(['--socket', 'x', '--drive', 'small.img,lba=4096']).ended;
+  const ended = await program(['--socket', 'x', '--drive', 'small.img,lba=4096']).ended;
   expect(ended.code).toBe(1);
   expect(ended.stderr).toMatch(/^sidecard-nvme: [^\n]+smaller than a block[^\n]+\n$/);
 });
 
 test.each(['SIGTERM', 'SIGINT'] as const)('%s: ends with 0 and leaves no socket', async (signal) => {
-  const { child, ended, socket } = await serving(
-    `s-${signal}`,
-    '--drive',
-    image(`${signal}.img`),
-    '--drive',
-    'null:1G',
-  );
-  expect(statSync(socket).mode & 0o777).toBe(0o600);
-  child.kill(signal);
-  const { code, stdout, stderr } = await ended;
-  expect(code).toBe(0);
-  expect(stdout).toBe('');
-  expect(existsSync(socket)).toBe(false);
-  // JSON lines, since stderr is no terminal.
-  expect(
-    stderr
-      .trim()
-      .split('\n')
-      .map((line) => JSON.parse(line).msg)
-      .at(-1),
-  ).toBe('ended');
+  const daemon = await serving('--drive', image(`${signal}.img`), '--drive', 'null:1G');
+  expect(statSync(daemon.socket).mode & 0o777).toBe(0o600);
+  daemon.signal(signal);
+  expect(await daemon.exited).toBe(0);
+  expect(existsSync(daemon.socket)).toBe(false);
+  // JSON lines, since stderr is no terminal; and nothing on stdout.
+  const lines = daemon.log.trim().split('\n');
+  expect(lines.map((line) => JSON.parse(line).msg).at(-1)).toBe('ended');
 });
 
 test('SIGHUP: a drive that has grown is measured again, and the daemon goes on', async () => {
   const drive = image('growing.img');
-  const { child, ended } = await serving('s-SIGHUP', '--drive', drive);
-  let log = '';
-  child.stderr!.on('data', (text) => {
-    log += text;
-  });
-  const logged = async (text: string) => {
-    for (let tries = 0; !log.includes(text) && tries < 1000; tries++) await setTimeout(10);
-  };
-  await logged('serving');
+  const daemon = await serving('--drive', drive);
+  await daemon.logged('serving');
   truncateSync(drive, 2 << 20);
-  child.kill('SIGHUP');
-  await logged('has another size');
-  expect(log).toContain('"sizeBytes":2097152,"was":1048576,"msg":"has another size"');
-  child.kill('SIGTERM');
-  expect((await ended).code).toBe(0);
+  daemon.signal('SIGHUP');
+  await daemon.logged('"sizeBytes":2097152,"was":1048576,"msg":"has another size"');
+  expect(await daemon.stop()).toBe(0);
 });
 
 test('a socket and a drive in use are refused, a stale socket is not', async () => {
   const drive = image('shared.img');
-  const first = await serving('s-first', '--drive', drive);
-  const sameSocket = await daemon(['--socket', first.socket, '--drive', 'mem:1M']).ended;
+  const first = await serving('--drive', drive);
+  const sameSocket = await program(['--socket', first.socket, '--drive', 'mem:1M']).ended;
   expect([sameSocket.code, sameSocket.stderr]).toEqual([1, expect.stringContaining('in use by a running daemon')]);
-  const sameDrive = await daemon(['--socket', join(folder, 's-second'), '--drive', drive]).ended;
+  const sameDrive = await program(['--socket', join(folder, 's-second'), '--drive', drive]).ended;
   expect([sameDrive.code, sameDrive.stderr]).toEqual([1, expect.stringContaining('in use')]);
-  first.child.kill('SIGKILL');
-  await first.ended;
+  await first.kill();
   expect(existsSync(first.socket)).toBe(true);
-  const again = daemon(['--socket', first.socket, '--drive', drive, '--log-level', 'info']);
-  await once(again.child.stderr!, 'data');
-  again.child.kill('SIGTERM');
-  expect((await again.ended).code).toBe(0);
+  const again = await startNvme(['--drive', drive], first.folder);
+  expect(await again.stop()).toBe(0);
 });
 
 test('a listening socket that is handed over', async () => {
@@ -170,7 +124,7 @@ test('a listening socket that is handed over', async () => {
   const server = createServer().listen(path);
   await once(server, 'listening');
   const { fd } = (server as unknown as { _handle: { fd: number } })._handle;
-  const { child, ended } = daemon(['--drive', 'mem:1M'], { fd });
+  const { child, ended } = program(['--drive', 'mem:1M'], fd);
   const [line] = await once(child.stderr!, 'data');
   expect(String(line)).toContain('serving');
   child.kill('SIGTERM');
@@ -182,7 +136,7 @@ test('a socket that is handed over and is no UNIX stream', async () => {
   const server = createServer().listen(0, '127.0.0.1');
   await once(server, 'listening');
   const { fd } = (server as unknown as { _handle: { fd: number } })._handle;
-  const ended = await daemon(['--drive', 'mem:1M'], { fd }).ended;
+  const ended = await program(['--drive', 'mem:1M'], fd).ended;
   expect([ended.code, ended.stderr]).toEqual([
     1,
     expect.stringMatching(/^sidecard-nvme: [^\n]+not a UNIX stream socket\n$/),
@@ -201,8 +155,8 @@ test.each(['nobody reads', 'the disk is full', 'nobody is there'])(
     if (why === 'nobody reads') fill(fifo);
     if (why === 'nobody is there') closeSync(reader);
     const path = join(folder, `s-log-${why.length}`);
-    const args = ['--conditions=@sidecard/source', main, '--socket', path, '--drive', 'mem:1M'];
-    const child = spawn(process.execPath, args, { stdio: ['ignore', 'ignore', log] });
+    const [node, ...args] = fromSource(main, '--socket', path, '--drive', 'mem:1M');
+    const child = spawn(node!, args, { stdio: ['ignore', 'ignore', log] });
     children.push(child);
     const exit = once(child, 'exit');
     for (let tries = 0; !existsSync(path) && tries < 1000; tries++) await setTimeout(10);
@@ -227,7 +181,7 @@ function fill(fifo: string): void {
 }
 
 test('--help and --version', async () => {
-  const [help, version] = await Promise.all([daemon(['--help']).ended, daemon(['--version']).ended]);
+  const [help, version] = await Promise.all([program(['--help']).ended, program(['--version']).ended]);
   expect([help.code, version.code]).toEqual([0, 0]);
   expect(help.stdout).toContain('--doorbells');
   expect(version.stdout).toMatch(/^\d+\.\d+\.\d+\n$/);

@@ -1,6 +1,6 @@
 import { afterEach, expect, test } from 'vitest';
 import { Attached } from './attached.ts';
-import { NvmeDaemon } from './daemon.ts';
+import { startNvme } from './daemon.ts';
 import { pattern } from './machine.ts';
 import { sglPlacements } from './placements.ts';
 
@@ -16,10 +16,9 @@ test.each([
   ['messages', 512],
   ['messages', 4096],
 ] as const)('cache=none, %s memory, blocks of %i bytes: every size and place', async (memory, blockBytes) => {
-  const daemon = await NvmeDaemon.start(`file=IMAGE,size=8M,cache=none,lba=${blockBytes}`);
+  const daemon = await startNvme(['--drive', `file={folder}/disk.img,size=8M,cache=none,lba=${blockBytes}`]);
   cleanUp.push(() => daemon.remove());
   const guest = await Attached.to(daemon, { memory, doorbells: 'trapped', interrupts: 'msix' });
-  cleanUp.push(() => daemon.stop());
   cleanUp.push(() => guest.close());
   const { driver } = guest;
   const queue = guest.queues[1]!;

@@ -1,7 +1,8 @@
 import { existsSync, readFileSync } from 'node:fs';
+import type { DaemonProcess } from '@sidecard/testing';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { Attached, type AttachOptions } from './attached.ts';
-import { NvmeDaemon } from './daemon.ts';
+import { startNvme } from './daemon.ts';
 import { generator } from './test-drive.ts';
 
 const DISK_BYTES = 8 * 1024 * 1024;
@@ -64,7 +65,7 @@ const guests: Attached[] = [];
 afterEach(() => {
   for (const guest of guests.splice(0)) guest.close();
 });
-async function attach(daemon: NvmeDaemon, options: AttachOptions): Promise<Attached> {
+async function attach(daemon: DaemonProcess, options: AttachOptions): Promise<Attached> {
   const guest = await Attached.to(daemon, options);
   guests.push(guest);
   return guest;
@@ -81,10 +82,10 @@ const ways: AttachOptions[] = [
 ];
 
 describe('a daemon with an image file', () => {
-  let daemon: NvmeDaemon;
+  let daemon: DaemonProcess;
   const work = new Workload(42);
   beforeAll(async () => {
-    daemon = await NvmeDaemon.start(`file=IMAGE,size=${DISK_BYTES}`);
+    daemon = await startNvme(['--drive', `file={folder}/disk.img,size=${DISK_BYTES}`]);
   });
   afterAll(() => daemon.remove());
 
@@ -138,19 +139,18 @@ describe('a daemon with an image file', () => {
   test('SIGTERM flushes, removes the socket, and the image holds every byte', async () => {
     expect(await daemon.stop()).toBe(0);
     expect(existsSync(daemon.socket)).toBe(false);
-    expect(Buffer.compare(readFileSync(daemon.image), work.disk)).toBe(0);
+    expect(Buffer.compare(readFileSync(`${daemon.folder}/disk.img`), work.disk)).toBe(0);
     expect(daemon.log).not.toMatch(/"level":[56]0/);
   });
 });
 
 describe('a daemon whose doorbells are mapped', () => {
-  let daemon: NvmeDaemon;
+  let daemon: DaemonProcess;
   beforeAll(async () => {
-    daemon = await NvmeDaemon.start(`mem:${DISK_BYTES}`, '--doorbells', 'mapped');
+    daemon = await startNvme(['--drive', `mem:${DISK_BYTES}`, '--doorbells', 'mapped']);
   });
   afterAll(async () => {
-    await daemon.stop();
-    daemon.remove();
+    await daemon.remove();
   });
 
   test.each<AttachOptions>([
@@ -176,7 +176,7 @@ function expectSame(read: Uint8Array, wanted: Uint8Array): void {
 }
 
 /** What a daemon holds once it holds no more than before, or a second has passed. */
-async function atRest(daemon: NvmeDaemon, before?: ReturnType<NvmeDaemon['holdings']>) {
+async function atRest(daemon: DaemonProcess, before?: ReturnType<DaemonProcess['holdings']>) {
   for (let i = 0; i < 100; i++) {
     await new Promise((resolve) => setTimeout(resolve, 10));
     if (before !== undefined && JSON.stringify(daemon.holdings()) === JSON.stringify(before)) break;

@@ -2,7 +2,7 @@ import { loadNative } from '@sidecard/native';
 import { GuestRam, NvmeDriver, PciBus, qemuOffer, RecordedLog, VfioUserClient, VfioUserPort } from '@sidecard/testing';
 import fc from 'fast-check';
 import { afterAll, expect, test } from 'vitest';
-import { NvmeDaemon } from './daemon.ts';
+import { startNvme } from './daemon.ts';
 import { hostileAction } from './hostile-actions.ts';
 import { HostileScene } from './hostile-scene.ts';
 import { type Machine, type Way, ways } from './machine.ts';
@@ -10,11 +10,11 @@ import { TestDrive } from './test-drive.ts';
 
 /** Of each kind of memory; by hand with the addon under AddressSanitizer, and more of them. */
 const cases = Number(process.env.SIDECARD_CASES ?? 15);
-const daemon = await NvmeDaemon.start('file=IMAGE,size=1M');
+const daemon = await startNvme(['--drive', 'file={folder}/disk.img,size=1M']);
 
 afterAll(async () => {
-  await daemon.stop();
-  daemon.remove();
+  expect(await daemon.stop(), daemon.log).toBe(0);
+  await daemon.remove();
 });
 
 /** A machine whose controller is in another process: what a test does to the drive or asks of the controller is for nothing. */

@@ -1,8 +1,8 @@
 import { existsSync, readFileSync } from 'node:fs';
-import { blockCommand, copyCommand, copySources, NvmOpcode } from '@sidecard/testing';
+import { blockCommand, copyCommand, copySources, type DaemonProcess, NvmOpcode } from '@sidecard/testing';
 import { afterEach, expect, test } from 'vitest';
 import { Attached } from './attached.ts';
-import { NvmeDaemon } from './daemon.ts';
+import { startNvme } from './daemon.ts';
 import { pattern } from './machine.ts';
 
 const cleanUp: (() => unknown)[] = [];
@@ -10,7 +10,7 @@ afterEach(async () => {
   for (const step of cleanUp.splice(0).reverse()) await step();
 });
 
-async function attach(daemon: NvmeDaemon, memory: 'mapped' | 'messages'): Promise<Attached> {
+async function attach(daemon: DaemonProcess, memory: 'mapped' | 'messages'): Promise<Attached> {
   const guest = await Attached.to(daemon, { memory, doorbells: 'trapped', interrupts: 'msix' });
   cleanUp.push(() => guest.close());
   return guest;
@@ -25,9 +25,8 @@ test.each([
 ] as const)(
   'cache=%s, %s memory, blocks of %i bytes: Copy, Verify, Compare and Write',
   async (cache, memory, blockBytes) => {
-    const daemon = await NvmeDaemon.start(`file=IMAGE,size=16M,cache=${cache},lba=${blockBytes}`);
+    const daemon = await startNvme(['--drive', `file={folder}/disk.img,size=16M,cache=${cache},lba=${blockBytes}`]);
     cleanUp.push(() => daemon.remove());
-    cleanUp.push(() => daemon.stop());
     const { driver, queues } = await attach(daemon, memory);
     const [queue, other] = [queues[1]!, queues[0]!];
     const options = { blockBytes };
@@ -66,9 +65,8 @@ test.each([
 );
 
 test('a Copy ends with more writes waiting for its range than a drive has slots', async () => {
-  const daemon = await NvmeDaemon.start('file=IMAGE,size=64M');
+  const daemon = await startNvme(['--drive', 'file={folder}/disk.img,size=64M']);
   cleanUp.push(() => daemon.remove());
-  cleanUp.push(() => daemon.stop());
   const { driver, queues, ram } = await attach(daemon, 'mapped');
   const queue = queues[1]!;
   const data = pattern(1 << 20);
@@ -86,19 +84,17 @@ test('a Copy ends with more writes waiting for its range than a drive has slots'
 });
 
 test('what Write Uncorrectable has marked is beside the image, and there after a restart', async () => {
-  const daemon = await NvmeDaemon.start('file=IMAGE,size=8M');
+  const daemon = await startNvme(['--drive', 'file={folder}/disk.img,size=8M']);
   cleanUp.push(() => daemon.remove());
-  cleanUp.push(() => daemon.stop());
-  const notes = `${daemon.image}.nvme.json`;
+  const notes = `${daemon.folder}/disk.img.nvme.json`;
   let { driver, queues } = await attach(daemon, 'mapped');
   const options = { blockBytes: 512 };
   expect(existsSync(notes)).toBe(false);
   await driver.writeUncorrectable(queues[1]!, 1, 8, 4096, options);
   expect(JSON.parse(readFileSync(notes, 'utf8')).uncorrectable).toEqual([[4096, 8192]]);
   expect(await daemon.stop()).toBe(0);
-  const again = await NvmeDaemon.start(`file=${daemon.image}`);
+  const again = await startNvme(['--drive', `file=${daemon.folder}/disk.img`]);
   cleanUp.push(() => again.remove());
-  cleanUp.push(() => again.stop());
   ({ driver, queues } = await attach(again, 'messages'));
   await expect(driver.read(queues[1]!, 1, 15, 512, options)).rejects.toThrow('2h/81h');
   await driver.write(queues[1]!, 1, 8, pattern(4096), options);

@@ -2,9 +2,10 @@ import { request } from 'node:http';
 import { join } from 'node:path';
 import { Validator } from '@seriousme/openapi-schema-validator';
 import { type ControlClient, openControl } from '@sidecard/daemon';
+import type { DaemonProcess } from '@sidecard/testing';
 import { Ajv } from 'ajv';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { NvmeDaemon } from './daemon.ts';
+import { startNvme } from './daemon.ts';
 
 interface Operation {
   readonly operationId: string;
@@ -20,12 +21,19 @@ interface Document {
 /** A body that each operation takes. */
 const bodies: { readonly [operationId: string]: object } = {};
 
-let daemon: NvmeDaemon;
+let daemon: DaemonProcess;
 let controlPath: string;
 let control: ControlClient;
 let document: Document;
 beforeAll(async () => {
-  daemon = await NvmeDaemon.start('file=IMAGE,size=1M', '--drive', 'mem:1M', '--control', 'FOLDER/control.sock');
+  daemon = await startNvme([
+    '--drive',
+    'file={folder}/disk.img,size=1M',
+    '--drive',
+    'mem:1M',
+    '--control',
+    '{folder}/control.sock',
+  ]);
   controlPath = join(daemon.folder, 'control.sock');
   control = await openControl(controlPath);
   document = (await control.get('/openapi.json')) as Document;
@@ -33,7 +41,7 @@ beforeAll(async () => {
 afterAll(async () => {
   control.close();
   expect(await daemon.stop()).toBe(0);
-  daemon.remove();
+  await daemon.remove();
 });
 
 test('openapi.json in the folder of the device is what the daemon answers (vitest -u writes it anew)', async () => {

@@ -5,6 +5,7 @@ import { setTimeout } from 'node:timers/promises';
 import {
   attachNamespace,
   createNamespace,
+  type DaemonProcess,
   deleteNamespace,
   formatNamespace,
   type NvmeCompletion,
@@ -12,7 +13,7 @@ import {
 import { afterAll, expect, test } from 'vitest';
 import { Status } from '../src/status.ts';
 import { Attached } from './attached.ts';
-import { NvmeDaemon } from './daemon.ts';
+import { startNvme } from './daemon.ts';
 import { generator } from './test-drive.ts';
 
 const rounds = 16;
@@ -22,7 +23,7 @@ const folder = mkdtempSync(join(tmpdir(), 'nvme-crash-'));
 const random = generator(17);
 const pick = (count: number) => Math.floor(random() * count);
 
-let daemon: NvmeDaemon | null = null;
+let daemon: DaemonProcess | null = null;
 afterAll(async () => {
   await daemon?.kill();
   rmSync(folder, { recursive: true, force: true });
@@ -39,11 +40,10 @@ interface Seen {
 type World = Map<number, Seen>;
 
 /** Right after a kill the kernel may still have I/O of the daemon before under way, whose locks it keeps as long. */
-async function daemonInPool(): Promise<NvmeDaemon> {
+async function daemonInPool(): Promise<DaemonProcess> {
   for (let tries = 0; ; tries++) {
     try {
-      rmSync(join(folder, 'nvme.sock'), { force: true });
-      return await NvmeDaemon.startIn(folder, '--pool', `FOLDER/pool,size=${poolBytes}`);
+      return await startNvme(['--pool', `{folder}/pool,size=${poolBytes}`], folder);
     } catch (error) {
       if (tries === 50 || !String(error).includes('in use')) throw error;
       await setTimeout(20);

@@ -2,7 +2,7 @@ import { truncateSync } from 'node:fs';
 import { AdminOpcode, attachNamespace, type NvmeDriver } from '@sidecard/testing';
 import { describe, expect, test } from 'vitest';
 import { Attached } from './attached.ts';
-import { NvmeDaemon } from './daemon.ts';
+import { startNvme } from './daemon.ts';
 import { pattern, started, ways } from './machine.ts';
 import { TestDrive } from './test-drive.ts';
 
@@ -120,21 +120,20 @@ test('more than 1,024 namespaces: the list says only that there are', async () =
 });
 
 test('the daemon: an image that was grown, and SIGHUP', async () => {
-  const daemon = await NvmeDaemon.start('file=IMAGE,size=1M');
+  const daemon = await startNvme(['--drive', 'file={folder}/disk.img,size=1M']);
   const guest = await Attached.to(daemon, { memory: 'mapped', doorbells: 'trapped' });
   try {
     const { driver } = guest;
     await driver.setFeature(0x0b, 1 << 8);
     const cid = driver.admin.submit({ opcode: AdminOpcode.asyncEventRequest });
-    truncateSync(daemon.image, 3 * mib);
-    daemon.reload();
+    truncateSync(`${daemon.folder}/disk.img`, 3 * mib);
+    daemon.signal('SIGHUP');
     expect((await driver.admin.completion(cid)).dw0).toBe((4 << 16) | 2);
     expect(await changed(driver)).toEqual([1]);
     expect((await driver.identifyNamespace(1)).sizeBlocks).toBe(3 * 2048);
     await driver.write(guest.queues[0]!, 1, 6136, pattern(4096), { blockBytes: 512 });
   } finally {
     guest.close();
-    await daemon.stop();
-    daemon.remove();
+    await daemon.remove();
   }
 });
