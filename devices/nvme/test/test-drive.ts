@@ -117,6 +117,11 @@ export class TestDrive implements BlockBackend {
     this.bytes = bytes;
   }
 
+  async setSize(sizeBytes: number): Promise<void> {
+    this.resize(sizeBytes);
+    this.geometry.sizeBytes = sizeBytes;
+  }
+
   beside(suffix: string): DurableFile | null {
     if (this.file !== null || this.image === null) return this.file;
     const file = this.#files.get(suffix) ?? new DurableFile(this.image + suffix);

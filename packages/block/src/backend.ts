@@ -47,7 +47,7 @@ export abstract class RangeHold {
 }
 
 export interface BlockGeometry {
-  /** Changes only with `remeasure`. */
+  /** Changes only with `remeasure` and `setSize`. */
   sizeBytes: number;
   /** Smallest aligned unit that the drive reads and writes without read-modify-write, bytes (1 for buffered files). */
   readonly alignmentBytes: number;
@@ -79,6 +79,11 @@ export interface BlockBackend extends PollSource {
   letGo(hold: RangeHold): void;
   /** Measures the drive again, which somebody may have grown or cut. True when `geometry.sizeBytes` has changed. */
   remeasure(): boolean;
+  /**
+   * Makes it larger, with zeroes, or smaller: nothing may be under way beyond the new end then. Durable once resolved. Rejects with a DriveError, and
+   * then it is no larger: `usage` where it cannot be of that size, with an errno where the host refuses.
+   */
+  setSize(sizeBytes: number): Promise<void>;
   /** A small file beside the image, named as it with `suffix` after it; null where nothing lasts beside it (memory, devices). */
   beside(suffix: string): DurableFile | null;
   /** Why flush and FUA fail, one line, or null. They go on failing until `clearFailure` (storage.md, Durability). */

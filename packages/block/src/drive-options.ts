@@ -1,5 +1,5 @@
 import { DriveError, type DriveOptions } from './drive.ts';
-import { parseSize } from './size.ts';
+import { mostBytes, mostMemoryBytes, parseSize } from './size.ts';
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 
@@ -12,15 +12,11 @@ interface Reading extends Mutable<Omit<DriveOptions, 'stallMs'>> {
 const KEYS = ['file', 'size', 'cache', 'readonly', 'discard', 'serial', 'lba', 'on-stall', 'after'] as const;
 type Key = (typeof KEYS)[number];
 
-/** Largest file offset of Linux. Numbers in this code are exact to 2^53, a little less. */
-const MAX_SIZE_BYTES = 2 ** 53 - 4096;
 /** Linux waits 30 s for an NVMe command before it aborts and resets. */
 const DEFAULT_STALL_MS = 25_000;
 /** A drive that is merely busy has not stalled. */
 const MIN_STALL_MS = 100;
 const MAX_STALL_MS = 86_400_000;
-/** The address space of a process is 128 TiB. */
-const MAX_MEMORY_BYTES = 16 * 2 ** 40;
 
 /**
  * Reads `disk.img`, `file=disk.img,size=1G,readonly`, `mem:1G`, `null:1T,lba=4096`. A comma in a path is written twice.
@@ -46,7 +42,7 @@ export function parseDrive(text: string): DriveOptions {
   if (special !== null) {
     options.kind = special[1] === 'mem' ? 'memory' : 'null';
     options.sizeBytes = sizeOf(special[2]!, text);
-    if (options.kind === 'memory' && options.sizeBytes > MAX_MEMORY_BYTES) throw usage(text, 'mem: is 16T at most');
+    if (options.kind === 'memory' && options.sizeBytes > mostMemoryBytes) throw usage(text, 'mem: is 16T at most');
   } else if (named === null || (named[2] === '' && !isFlag(named[1]!, parts)) || parts[0]!.includes('/')) {
     options.path = parts[0]!.startsWith('file=') ? parts[0]!.slice(5) : parts[0]!;
   }
@@ -128,7 +124,7 @@ function check(options: Reading, text: string): void {
 function sizeOf(value: string, text: string): number {
   const bytes = parseSize(value);
   if (bytes === null) throw usage(text, `'${value}' is no size (as 512M, 10G, 1T)`);
-  if (bytes > MAX_SIZE_BYTES) throw usage(text, `${value} is more than 8 PiB`);
+  if (bytes > mostBytes) throw usage(text, `${value} is more than 8 PiB`);
   return bytes;
 }
 

@@ -23,11 +23,14 @@ export interface DriveOptions {
 /** One line for the person at the command line. `usage` is a wrong `--drive` (exit code 2), `failure` a drive that can't be had (1). */
 export class DriveError extends Error {
   readonly kind: 'usage' | 'failure';
+  /** Of the host, positive; 0 where that is not the reason. */
+  readonly errno: number;
 
-  constructor(kind: 'usage' | 'failure', message: string) {
+  constructor(kind: 'usage' | 'failure', message: string, errno = 0) {
     super(message);
     this.name = 'DriveError';
     this.kind = kind;
+    this.errno = errno;
   }
 }
 

@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Fallocate } from '@sidecard/native';
 import { Alignment } from './alignment.ts';
-import { type BlockBackend, type BlockGeometry, BlockRequest, type RangeHold } from './backend.ts';
+import type { BlockBackend, BlockGeometry, BlockRequest, RangeHold } from './backend.ts';
 import { BouncedAccess } from './bounced-access.ts';
-import type { DriveHost, DriveOptions } from './drive.ts';
+import { DriveError, type DriveHost, type DriveOptions } from './drive.ts';
 import { DurableFile } from './durable-file.ts';
 import { EINVAL, EROFS, errnoText } from './errno.ts';
 import { ErrorLog } from './error-log.ts';
@@ -12,6 +12,8 @@ import { FileSlots } from './file-slots.ts';
 import { FileSteps } from './file-steps.ts';
 import { FlushRecord } from './flush-record.ts';
 import { type ImageFile, usableBytes } from './image-file.ts';
+import { checkSize, truncateFile } from './image-size.ts';
+import { flushDrive, OwnFlush } from './own-flush.ts';
 import { RangeHolds } from './range-holds.ts';
 import { RangeLocks } from './range-locks.ts';
 import { RangeOperations } from './range-operations.ts';
@@ -164,6 +166,26 @@ export class FileBackend implements BlockBackend {
     return true;
   }
 
+  async setSize(sizeBytes: number): Promise<void> {
+    const { native, log } = this.#host;
+    checkSize(native, this.#image, this.geometry, sizeBytes);
+    const was = this.geometry.sizeBytes;
+    // Nothing new comes to what is cut off; what is added is nobody's until it lasts.
+    if (sizeBytes < was) this.geometry.sizeBytes = sizeBytes;
+    const failed = (errno: number) =>
+      new DriveError('failure', `drive ${this.description}: ${errnoText(errno)}`, errno);
+    let errno = await truncateFile(this.#image.fd, sizeBytes);
+    if (errno !== 0) {
+      this.geometry.sizeBytes = was;
+      throw failed(errno);
+    }
+    // With all others who flush (FlushGroups).
+    errno = await flushDrive(this);
+    if (errno !== 0) throw failed(errno);
+    this.geometry.sizeBytes = sizeBytes;
+    log.info({ drive: this.description, sizeBytes, was }, 'has another size');
+  }
+
   beside(suffix: string): DurableFile | null {
     if (this.#image.blockDevice) return null;
     const file = this.#beside.get(suffix) ?? new DurableFile(this.#image.path + suffix);
@@ -198,7 +220,7 @@ export class FileBackend implements BlockBackend {
     // What was never written to closes at once.
     if (this.inFlight > 0) await this.#drained();
     // Not by fdatasync(2) itself: a drive that stalls would keep everything else of this process, too.
-    if (this.#changed && !this.submit(new LastFlush())) await this.#drained();
+    if (this.#changed && !this.submit(new OwnFlush())) await this.#drained();
     this.#ring.close();
     this.#bounced?.close();
     this.#host.native.close(this.#image.fd);
@@ -281,10 +303,4 @@ export class FileBackend implements BlockBackend {
     const queued = this.#waiting.count + this.#waitingUnder.count;
     this.#anyWaits = queued + this.#locks.waiting + this.#locksUnder.waiting > 0;
   }
-}
-
-class LastFlush extends BlockRequest {
-  override readonly operation = 'flush';
-
-  done(): void {}
 }

@@ -5,21 +5,22 @@ import type { DurableFile } from './durable-file.ts';
 import { EINVAL, EROFS } from './errno.ts';
 import { RangeHolds } from './range-holds.ts';
 import { RangeLocks } from './range-locks.ts';
+import { formatSize } from './size.ts';
 
 /** A drive that is done with each request when it has been submitted, unless somebody holds its range: memory and null. */
 export abstract class InlineBackend implements BlockBackend {
   readonly geometry: BlockGeometry;
   readonly identitySeed: Uint8Array;
-  readonly description: string;
+  readonly #name: string;
   readonly failure = null;
   inFlight = 0;
   /** Of holds alone: a request has its range for no longer than submit takes, and as a hold of its own where it has to wait. */
   readonly #holds = new RangeHolds(new RangeLocks(0), () => {});
   #pool: WaitingRequest[] = [];
 
-  constructor(options: DriveOptions, identitySeed: Uint8Array, description: string) {
+  constructor(options: DriveOptions, identitySeed: Uint8Array, name: string) {
     this.identitySeed = identitySeed;
-    this.description = description;
+    this.#name = name;
     this.geometry = {
       sizeBytes: options.sizeBytes!,
       alignmentBytes: 1,
@@ -28,6 +29,10 @@ export abstract class InlineBackend implements BlockBackend {
       volatileCache: false,
       discardReadsZeroes: options.discard === 'unmap',
     };
+  }
+
+  get description(): string {
+    return `${this.#name}, ${formatSize(this.geometry.sizeBytes)}`;
   }
 
   submit(request: BlockRequest): boolean {
@@ -54,6 +59,10 @@ export abstract class InlineBackend implements BlockBackend {
 
   remeasure(): boolean {
     return false;
+  }
+
+  async setSize(sizeBytes: number): Promise<void> {
+    this.geometry.sizeBytes = sizeBytes;
   }
 
   beside(_suffix: string): DurableFile | null {

@@ -3,6 +3,7 @@ import type { BlockRequest } from './backend.ts';
 import { DriveError, type DriveOptions } from './drive.ts';
 import { EIO, errnoText } from './errno.ts';
 import { InlineBackend } from './inline-backend.ts';
+import { mostMemoryBytes } from './size.ts';
 
 /** Offsets in a window are small integers, so calls with them allocate nothing. */
 const WINDOW_BYTES = 2 ** 30;
@@ -18,30 +19,42 @@ export class MemoryBackend extends InlineBackend {
   readonly #native: Native;
   readonly #fd: number;
   /** By their order; mapped when they are used first, since each takes the garbage collector 4 ms. */
-  readonly #windows: (ArrayBuffer | null)[];
-  readonly #bytes: (Uint8Array | null)[];
-  readonly #handles: Int32Array;
+  readonly #windows: (ArrayBuffer | null)[] = [];
+  readonly #bytes: (Uint8Array | null)[] = [];
+  #handles = new Int32Array(0);
+  /** Windows of before a resize. They stay mapped: to detach one would make every access of this process slower. */
+  readonly #old: ArrayBuffer[] = [];
   readonly #deallocates: boolean;
 
-  constructor(native: Native, options: DriveOptions, identitySeed: Uint8Array, description: string) {
-    super(options, identitySeed, description);
+  constructor(native: Native, options: DriveOptions, identitySeed: Uint8Array) {
+    super(options, identitySeed, 'memory');
     this.#native = native;
     this.#deallocates = options.discard === 'unmap';
     const sizeBytes = options.sizeBytes!;
     this.#fd = native.memfd('sidecard drive', sizeBytes);
-    const count = Math.ceil(sizeBytes / WINDOW_BYTES);
-    this.#windows = new Array<ArrayBuffer | null>(count).fill(null);
-    this.#bytes = new Array<Uint8Array | null>(count).fill(null);
-    this.#handles = new Int32Array(count).fill(-1);
+    this.#setWindows(Math.ceil(sizeBytes / WINDOW_BYTES));
     const errno = this.#open(0);
     if (errno !== 0) {
       this.#release();
-      throw new DriveError('failure', `drive ${description}: ${errnoText(errno)}`);
+      throw new DriveError('failure', `drive ${this.description}: ${errnoText(errno)}`);
     }
   }
 
   override async close(): Promise<void> {
     this.#release();
+  }
+
+  override async setSize(sizeBytes: number): Promise<void> {
+    const was = this.geometry.sizeBytes;
+    if (sizeBytes > mostMemoryBytes) throw new DriveError('usage', `drive ${this.description}: mem: is 16T at most`);
+    const result = this.#native.truncate(this.#fd, sizeBytes);
+    if (result < 0) throw new DriveError('failure', `drive ${this.description}: ${errnoText(-result)}`, -result);
+    // The window that was or becomes the last has another length than it had.
+    const last = Math.floor(Math.min(was, sizeBytes) / WINDOW_BYTES);
+    for (const window of this.#windows.splice(last)) if (window !== null) this.#old.push(window);
+    this.#bytes.length = last;
+    this.#setWindows(Math.ceil(sizeBytes / WINDOW_BYTES));
+    this.geometry.sizeBytes = sizeBytes;
   }
 
   protected run(request: BlockRequest): number {
@@ -108,6 +121,17 @@ export class MemoryBackend extends InlineBackend {
     }
   }
 
+  /** There are so many; those there were stay. */
+  #setWindows(count: number): void {
+    const handles = new Int32Array(count).fill(-1);
+    handles.set(this.#handles.subarray(0, Math.min(count, this.#windows.length)));
+    this.#handles = handles;
+    while (this.#windows.length < count) {
+      this.#windows.push(null);
+      this.#bytes.push(null);
+    }
+  }
+
   /** Maps a window: 0 or an errno. */
   #open(index: number): number {
     const start = index * WINDOW_BYTES;
@@ -121,7 +145,8 @@ export class MemoryBackend extends InlineBackend {
   }
 
   #release(): void {
-    for (const window of this.#windows) if (window !== null) this.#native.unmap(window);
+    for (const window of [...this.#windows, ...this.#old]) if (window !== null) this.#native.unmap(window);
+    this.#old.length = 0;
     this.#windows.length = 0;
     this.#bytes.length = 0;
     this.#handles.fill(-1);

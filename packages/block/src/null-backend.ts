@@ -1,8 +1,13 @@
 import type { BlockRequest } from './backend.ts';
+import type { DriveOptions } from './drive.ts';
 import { InlineBackend } from './inline-backend.ts';
 
 /** Reads zeroes and drops writes: what is left is the cost of everything else. */
 export class NullBackend extends InlineBackend {
+  constructor(options: DriveOptions, identitySeed: Uint8Array) {
+    super(options, identitySeed, 'null');
+  }
+
   protected run(request: BlockRequest): number {
     if (request.operation !== 'read') return 0;
     const segments = request.segments!;

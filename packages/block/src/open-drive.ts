@@ -7,7 +7,6 @@ import { identitySeed } from './identity.ts';
 import { openImage } from './image-file.ts';
 import { MemoryBackend } from './memory-backend.ts';
 import { NullBackend } from './null-backend.ts';
-import { formatSize } from './size.ts';
 import { TimedBackend } from './timed-backend.ts';
 
 /**
@@ -57,14 +56,9 @@ function fileName(path: string): string {
 export function openDrive(options: DriveOptions, host: DriveHost): BlockBackend {
   switch (options.kind) {
     case 'null':
-      return new NullBackend(options, identitySeed(options, host), `null, ${formatSize(options.sizeBytes!)}`);
+      return new NullBackend(options, identitySeed(options, host));
     case 'memory':
-      return new MemoryBackend(
-        host.native,
-        options,
-        identitySeed(options, host),
-        `memory, ${formatSize(options.sizeBytes!)}`,
-      );
+      return new MemoryBackend(host.native, options, identitySeed(options, host));
     case 'file':
       return openFile(options, host);
   }

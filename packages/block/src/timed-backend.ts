@@ -97,6 +97,10 @@ export class TimedBackend implements BlockBackend, RequestKeeper {
     return this.#drive.remeasure();
   }
 
+  setSize(sizeBytes: number): Promise<void> {
+    return this.#drive.setSize(sizeBytes);
+  }
+
   beside(suffix: string): DurableFile | null {
     return this.#drive.beside(suffix);
   }

@@ -1,4 +1,4 @@
-import { DriveError, type DriveOptions, parseSize } from '@sidecard/block';
+import { DriveError, type DriveOptions, mostBytes, parseSize } from '@sidecard/block';
 
 /** What `--pool` says. */
 export interface PoolOptions {
@@ -12,8 +12,6 @@ export interface PoolOptions {
 }
 
 const caches: readonly DriveOptions['cache'][] = ['writeback', 'writethrough', 'none'];
-/** Numbers in this code are exact to 2^53. */
-const mostBytes = 2 ** 53 - 4096;
 
 /** Reads `DIR,size=100G,cache=none,sparse`. A comma in a path is written twice. @throws DriveError, `usage`. */
 export function parsePool(text: string): PoolOptions {
