@@ -25,9 +25,14 @@ export interface PciIdentity {
   readonly vendorSpecific?: readonly Uint8Array[];
 }
 
+export type InterruptPin = 'A' | 'B' | 'C' | 'D';
+
 export interface PciInterrupts {
-  /** INTA#, level. */
-  readonly intx?: boolean;
+  /**
+   * A level. True is INTA#, as is every function's that is alone in its device; of several in one device each may have a pin of its own, or share
+   * one (PCI Local Bus 3.0, 2.2.6).
+   */
+  readonly intx?: boolean | InterruptPin;
   /** MSI vectors: 1, 2, 4, 8, 16 or 32. */
   readonly msi?: number;
   readonly msix?: {
@@ -55,7 +60,7 @@ export interface PciDevice {
    * Requests whose I/O may still touch the guest or the disk, of any generation. The answers to DEVICE_RESET and FLR wait until it is 0.
    */
   readonly inFlight?: number;
-  /** The level of INTA#, from state alone. Asked for while MSI and MSI-X are off. */
+  /** The level of the pin, from state alone. Asked for while MSI and MSI-X are off. */
   interruptLevel?(): boolean;
   /** A drain took too long: the guest is to see a failed device, and no I/O starts until the old has ended. */
   failed?(reason: string): void;

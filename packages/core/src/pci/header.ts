@@ -1,6 +1,6 @@
 import { type BitFields, fragment, type Register, ro, rw, u8, u16, u32, w1c } from '../bits/register.ts';
 import type { Bar } from './bar.ts';
-import type { PciIdentity } from './device.ts';
+import type { PciIdentity, PciInterrupts } from './device.ts';
 
 /** The type 0 header (PCI Local Bus 3.0, 6.1). @param firstCapability its offset, or 0 for none. */
 export function header(identity: PciIdentity, bars: { readonly [index: number]: Bar }, firstCapability: number) {
@@ -43,8 +43,13 @@ export function header(identity: PciIdentity, bars: { readonly [index: number]: 
     subsystem: u16(0x2e, ro, identity.subsystem ?? 0),
     capabilities: u8(0x34, ro, firstCapability),
     interruptLine: u8(0x3c, rw),
-    interruptPin: u8(0x3d, ro, identity.interrupts.intx ? 1 : 0),
+    interruptPin: u8(0x3d, ro, pinNumber(identity.interrupts.intx)),
   });
+}
+
+/** 1 is INTA#, 4 is INTD#, 0 no pin (6.2.4). */
+function pinNumber(pin: PciInterrupts['intx']): number {
+  return pin === true ? 1 : pin ? 'ABCD'.indexOf(pin) + 1 : 0;
 }
 
 /** A base address register: the address bits that are writable are the size, as system software finds it (6.2.5.1). */

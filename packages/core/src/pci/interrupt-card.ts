@@ -9,7 +9,7 @@ export interface InterruptCard {
   readonly state: InterruptState;
   /** Whether there is a pin. */
   readonly intx: boolean;
-  /** The level of INTA# by the device's state. */
+  /** The level of the pin by the device's state. */
   level(): boolean;
   /** Sets the status register's interrupt bit, which tells the level whether or not the pin may be used. */
   showLevel(level: boolean): void;
@@ -45,7 +45,7 @@ export function interruptCard(
   const { command, status } = config.header;
   return {
     state,
-    intx: device.identity.interrupts.intx === true,
+    intx: Boolean(device.identity.interrupts.intx),
     level: () => device.interruptLevel?.() ?? false,
     showLevel(level) {
       const bit = level ? 1 : 0;

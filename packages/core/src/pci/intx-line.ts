@@ -2,7 +2,7 @@ import type { InterruptState } from './interrupt-state.ts';
 import { type EventFds, OwnedFds, WatchedFd } from './owned-fds.ts';
 
 /**
- * INTA# as VFIO has it: a level, told by an eventfd. After a signal the line counts as masked until the client unmasks it,
+ * An interrupt pin as VFIO has it: a level, told by an eventfd. After a signal the line counts as masked until the client unmasks it,
  * and then it is signalled again only if the level is still true.
  */
 export class IntxLine {

@@ -22,7 +22,7 @@ export interface BusServer {
 
 /**
  * Serves several functions from one process, each on a socket of its own. Functions of one device say so in their header type; the
- * monitor is to be given `multifunction=on` and the same places. Rejects as `serve` does, and then nothing is served.
+ * monitor is to be given `multifunction=on` and the same places. Each function's pin is its own socket's INTx; the monitor wires it to an input by place and pin. Rejects as `serve` does, and then nothing is served.
  */
 export async function serveBus(
   options: Omit<ServeOptions, 'at'>,

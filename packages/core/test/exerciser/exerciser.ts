@@ -3,6 +3,7 @@ import {
   DmaTask,
   type Host,
   HostBuffer,
+  type InterruptPin,
   type MappableMemory,
   type PciDevice,
   type PciIdentity,
@@ -21,18 +22,7 @@ export const EXERCISER_DEVICE = 0x5ca1;
  * in flight as long as a test likes, every kind of interrupt and BAR, and pages to map.
  */
 export class Exerciser implements PciDevice {
-  readonly identity: PciIdentity = {
-    vendor: EXERCISER_VENDOR,
-    device: EXERCISER_DEVICE,
-    classCode: 0xff0000,
-    interrupts: {
-      intx: true,
-      msi: 4,
-      msix: { vectors: 32, table: { bar: 0, offset: 0x2000 }, pba: { bar: 0, offset: 0x3000 } },
-    },
-    express: true,
-    powerManagement: true,
-  };
+  readonly identity: PciIdentity;
   readonly registers: RegisterFile<typeof ExerciserRegisters.declaration>;
   readonly bars: { readonly [index: number]: Bar };
   readonly #host: Host;
@@ -40,13 +30,26 @@ export class Exerciser implements PciDevice {
   readonly #transfer: Transfer;
   readonly #startDma = () => this.#transfer.start(this.registers.dmaIova, this.registers.dmaLength);
 
-  constructor(host: Host, native: Native) {
+  constructor(host: Host, native: Native, pin: InterruptPin = 'A') {
     this.#host = host;
+    this.identity = {
+      vendor: EXERCISER_VENDOR,
+      device: EXERCISER_DEVICE,
+      classCode: 0xff0000,
+      interrupts: {
+        intx: pin,
+        msi: 4,
+        msix: { vectors: 32, table: { bar: 0, offset: 0x2000 }, pba: { bar: 0, offset: 0x3000 } },
+      },
+      express: true,
+      powerManagement: true,
+    };
     this.#pinned = host.memory.scatterList(64);
     this.registers = ExerciserRegisters.create(host.state.registers('exerciser', ExerciserRegisters), {
       reads: { read: () => void this.registers.reads++ },
       dmaStart: { write: (direction) => this.#dma(direction) },
       signal: { write: (vector) => this.#signal(vector) },
+      withdraw: { write: (vector) => host.interrupt.withdraw(vector) },
       level: { write: () => host.interrupt.update() },
       pin: { write: (now, was) => this.#pin(now, was) },
       fail: { write: () => host.fail('a guest asked for it') },

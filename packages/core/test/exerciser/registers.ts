@@ -30,4 +30,6 @@ export const ExerciserRegisters = registers(0x100, {
   fail: u32(0x38, wo),
   /** How often the device was told that a drain took too long. */
   failures: u32(0x3c, ro),
+  /** What the vector told of has been served without its message. */
+  withdraw: u32(0x40, wo),
 });
