@@ -21,8 +21,8 @@ describe.skipIf(noGuests)('the GPIO card through QEMU', () => {
   });
   afterEach(async () => {
     await machine?.close();
-    expect((await daemon.stop()).code).toBe(0);
-    daemon.remove();
+    expect(await daemon.stop()).toBe(0);
+    await daemon.remove();
   });
 
   test('is an ACCES card with an I/O BAR, whose outputs the world sees and whose inputs it sets', async () => {

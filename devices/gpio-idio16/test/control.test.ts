@@ -7,8 +7,8 @@ beforeAll(async () => {
   daemon = await GpioDaemon.start();
 });
 afterAll(async () => {
-  expect((await daemon.stop()).code).toBe(0);
-  daemon.remove();
+  expect(await daemon.stop()).toBe(0);
+  await daemon.remove();
 });
 
 const inputs = (levels: object) => ({
@@ -144,8 +144,8 @@ test('with --loopback inputs are read and not set', async () => {
   expect(await looped.control.get('/inputs')).toEqual(inputs({ IN0: 1 }));
   await expect(looped.control.patch('/inputs', { IN1: 1 })).rejects.toMatchObject({ status: 409 });
   await expect(looped.control.post('/inputs/pulse', { inputs: ['IN1'], ms: 1 })).rejects.toMatchObject({ status: 409 });
-  expect((await looped.stop()).code).toBe(0);
-  looped.remove();
+  expect(await looped.stop()).toBe(0);
+  await looped.remove();
 });
 
 /** The first `count` events of the stream, of which the first is there before `during` begins. */

@@ -2,7 +2,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { parseWave } from '../src/ctl/wave-file.ts';
-import { GpioDaemon, Program } from './daemon.ts';
+import { GpioDaemon, run } from './daemon.ts';
 
 let daemon: GpioDaemon;
 beforeAll(async () => {
@@ -10,7 +10,7 @@ beforeAll(async () => {
 });
 afterAll(async () => {
   await daemon.stop();
-  daemon.remove();
+  await daemon.remove();
 });
 
 test('set and get', async () => {
@@ -23,7 +23,7 @@ test('set and get', async () => {
 });
 
 test('pulse, wave and watch', async () => {
-  const watch = new Program(['ctl', '--control', daemon.controlPath, 'watch']);
+  const watch = run(['ctl', '--control', daemon.controlPath, 'watch']);
   while (!watch.stdout.includes('\n')) await new Promise((resolve) => watch.child.stdout!.once('data', resolve));
   expect((await daemon.ctl(['pulse', 'IN0', '--ms', '5'])).code).toBe(0);
   const file = join(daemon.folder, 'wave.csv');
@@ -48,8 +48,8 @@ test('a wave from stdin', async () => {
 
 test('watch ends with 1 when the daemon goes, and with 0 when nobody reads it', async () => {
   const other = await GpioDaemon.start();
-  const watch = new Program(['ctl', '--control', other.controlPath, 'watch']);
-  const piped = new Program(['ctl', '--control', other.controlPath, 'watch']);
+  const watch = run(['ctl', '--control', other.controlPath, 'watch']);
+  const piped = run(['ctl', '--control', other.controlPath, 'watch']);
   await Promise.all([watch, piped].map(({ child }) => new Promise((resolve) => child.stdout!.once('data', resolve))));
   piped.child.stdout!.destroy();
   await other.control.patch('/inputs', { IN0: 1 });
@@ -57,7 +57,7 @@ test('watch ends with 1 when the daemon goes, and with 0 when nobody reads it', 
   expect((await piped.ended).code).toBe(0);
   await other.stop();
   expect(await watch.ended).toMatchObject({ code: 1, stderr: 'sidecard-gpio-idio16 ctl: the daemon has gone\n' });
-  other.remove();
+  await other.remove();
 });
 
 describe('mistakes are one line, and exit code 2', () => {
@@ -80,7 +80,7 @@ describe('mistakes are one line, and exit code 2', () => {
   });
 
   test('without a socket', async () => {
-    const { ended } = new Program(['ctl', 'get'], { env: { SIDECARD_CONTROL: '' } });
+    const { ended } = run(['ctl', 'get'], { env: { SIDECARD_CONTROL: '' } });
     expect(await ended).toMatchObject({ code: 2, stderr: expect.stringContaining('--control <path> is required') });
   });
 });
@@ -89,7 +89,7 @@ test.each([
   ['nothing', 'there is no such socket'],
   ['wave.csv', 'nobody listens there'],
 ])('a socket that is %s: one line, and exit code 1', async (name, reason) => {
-  const { ended } = new Program(['ctl', '--control', join(daemon.folder, name), 'get']);
+  const { ended } = run(['ctl', '--control', join(daemon.folder, name), 'get']);
   expect(await ended).toMatchObject({
     code: 1,
     stderr: expect.stringMatching(new RegExp(`ctl: no daemon answers at [^\n]*: ${reason}\n$`)),
@@ -103,7 +103,7 @@ test('a refusal of the daemon: its reason, and exit code 1', async () => {
     stderr: 'sidecard-gpio-idio16 ctl: the inputs are wired to the outputs (--loopback)\n',
   });
   await looped.stop();
-  looped.remove();
+  await looped.remove();
 });
 
 test('--help tells the commands', async () => {

@@ -1,12 +1,13 @@
-import { existsSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
+import { DaemonProcess, fromSource } from '@sidecard/testing';
 import { afterAll, describe, expect, test } from 'vitest';
-import { GpioDaemon, Program } from './daemon.ts';
+import { GpioDaemon, run } from './daemon.ts';
 
+const main = new URL('../src/main.ts', import.meta.url);
 const folder = mkdtempSync(join(tmpdir(), 'gpio-daemon-'));
 afterAll(() => rmSync(folder, { recursive: true }));
 
@@ -14,38 +15,38 @@ describe('the control socket', () => {
   test('is for its owner alone, and gone with the daemon', async () => {
     const daemon = await GpioDaemon.start();
     expect(statSync(daemon.controlPath).mode & 0o777).toBe(0o600);
-    expect((await daemon.stop()).code).toBe(0);
+    expect(await daemon.stop()).toBe(0);
     expect([existsSync(daemon.controlPath), existsSync(daemon.socket)]).toEqual([false, false]);
-    daemon.remove();
+    await daemon.remove();
   });
 
   test('is not there unless it is asked for', async () => {
-    const socket = join(folder, 'alone');
-    const { child, ended } = new Program(['--socket', socket]);
-    while (!existsSync(socket)) await setTimeout(10);
-    child.kill();
-    expect((await ended).code).toBe(0);
+    const daemon = await DaemonProcess.start(fromSource(main, '--socket', '{socket}'));
+    expect(readdirSync(daemon.folder).filter((name) => name.endsWith('.sock'))).toEqual(['device.sock']);
+    expect(await daemon.stop()).toBe(0);
+    await daemon.remove();
   });
 
   test('of a running daemon is refused to a second one, which leaves nothing; of a killed one it is taken over', async () => {
     const daemon = await GpioDaemon.start();
     const socket = join(folder, 'second');
-    const second = await new Program(['--socket', socket, '--control', daemon.controlPath]).ended;
+    const second = await run(['--socket', socket, '--control', daemon.controlPath]).ended;
     expect(second).toMatchObject({ code: 1, stderr: expect.stringContaining('is in use by a running daemon') });
     expect(existsSync(socket)).toBe(false);
     expect(await daemon.control.get('/device')).toMatchObject({ socket: daemon.socket });
-    await daemon.stop('SIGKILL');
+    await daemon.process.kill();
     expect(existsSync(daemon.controlPath)).toBe(true);
-    const third = new Program(['--socket', socket, '--control', daemon.controlPath]);
-    while (!existsSync(socket)) await setTimeout(10);
-    third.child.kill();
-    expect((await third.ended).code).toBe(0);
-    daemon.remove();
+    const command = fromSource(main, '--socket', '{socket}', '--control', daemon.controlPath);
+    const third = await DaemonProcess.start(command);
+    expect(await third.stop()).toBe(0);
+    expect(existsSync(daemon.controlPath)).toBe(false);
+    await third.remove();
+    await daemon.remove();
   });
 
   test('goes when the other socket cannot be had', async () => {
     const control = join(folder, 'c');
-    const ended = await new Program(['--socket', join(folder, 'no/such'), '--control', control]).ended;
+    const ended = await run(['--socket', join(folder, 'no/such'), '--control', control]).ended;
     expect([ended.code, existsSync(control)]).toEqual([1, false]);
   });
 
@@ -57,11 +58,10 @@ describe('the control socket', () => {
       .post('/inputs/pulse', { inputs: ['IN0'], ms: 60_000 })
       .catch((error: Error) => error.message);
     await daemon.control.get('/device');
-    daemon.program.child.kill('SIGTERM');
-    expect((await daemon.program.ended).code).toBe(0);
+    expect(await daemon.process.stop()).toBe(0);
     expect(await pulse).toContain('hung up');
     await daemon.stop();
-    daemon.remove();
+    await daemon.remove();
   });
 });
 
@@ -75,7 +75,7 @@ test.each<[string[], number, string]>([
   [['--control', 'c'], 2, '--socket <path> is required'],
 ])('%j: exit code %i and one line', async (args, code, message) => {
   writeFileSync(join(folder, 'file'), '');
-  const ended = await new Program(args, { cwd: folder }).ended;
+  const ended = await run(args, { cwd: folder }).ended;
   expect(ended).toMatchObject({ code, stderr: expect.stringContaining(message) });
   expect(ended.stderr).toMatch(/^sidecard-gpio-idio16: [^\n]+\n$/);
   expect(existsSync(join(folder, 's'))).toBe(false);
@@ -84,7 +84,7 @@ test.each<[string[], number, string]>([
 test('a stranger that listens there keeps its socket', async () => {
   const path = join(folder, 'stranger');
   const server = createServer().listen(path);
-  const ended = await new Program(['--socket', join(folder, 's'), '--control', path]).ended;
+  const ended = await run(['--socket', join(folder, 's'), '--control', path]).ended;
   expect(ended).toMatchObject({ code: 1, stderr: expect.stringContaining('is in use') });
   expect(existsSync(path)).toBe(true);
   server.close();
@@ -113,7 +113,7 @@ test('under full work of the device control requests are answered, and the devic
   // These are milliseconds where nobody else wants the processors; nothing waits for the other side to end.
   expect([latest < 2000, Atomics.load(counts, 1) < 2_000_000]).toEqual([true, true]);
   await busy.terminate();
-  expect((await daemon.stop()).code).toBe(0);
-  expect(daemon.program.stderr).not.toMatch(/"level":[56]0/);
-  daemon.remove();
+  expect(await daemon.stop()).toBe(0);
+  expect(daemon.process.log).not.toMatch(/"level":[56]0/);
+  await daemon.remove();
 });

@@ -1,91 +1,60 @@
-import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
 import { type ControlClient, openControl } from '@sidecard/daemon';
 import { loadNative } from '@sidecard/native';
 import {
+  DaemonProcess,
+  type Ended,
+  type ExitStatus,
+  fromSource,
   GuestRam,
   Idio16Driver,
   PciBus,
+  Program,
+  type ProgramOptions,
   qemuOffer,
-  SocketTransport,
   VfioUserClient,
   VfioUserPort,
 } from '@sidecard/testing';
 
-const main = fileURLToPath(new URL('../src/main.ts', import.meta.url));
-
-export interface Ended {
-  readonly code: number | null;
-  readonly stdout: string;
-  readonly stderr: string;
-}
+const main = new URL('../src/main.ts', import.meta.url);
 
 /** The program as people run it, from its sources. */
-export class Program {
-  readonly child: ChildProcess;
-  readonly ended: Promise<Ended>;
-  stdout = '';
-  stderr = '';
-
-  constructor(args: readonly string[], options: { cwd?: string; env?: object; input?: string } = {}) {
-    const env = { ...process.env, ...options.env };
-    this.child = spawn(process.execPath, ['--conditions=@sidecard/source', main, ...args], { cwd: options.cwd, env });
-    this.child.stdout!.on('data', (data) => {
-      this.stdout += data;
-    });
-    this.child.stderr!.on('data', (data) => {
-      this.stderr += data;
-    });
-    // A run of tests that is broken off leaves nothing behind.
-    const kill = () => void this.child.kill('SIGKILL');
-    process.once('exit', kill);
-    this.child.once('exit', () => process.removeListener('exit', kill));
-    this.child.stdin!.on('error', () => {});
-    this.child.stdin!.end(options.input);
-    this.ended = once(this.child, 'close').then(([code]) => ({
-      code: code as number | null,
-      stdout: this.stdout,
-      stderr: this.stderr,
-    }));
-  }
+export function run(args: readonly string[], options: ProgramOptions = {}): Program {
+  return new Program(fromSource(main, ...args), options);
 }
 
 /** A card as a daemon with a control socket, and what may be at both of its ends. */
 export class GpioDaemon {
-  readonly folder = mkdtempSync(join(tmpdir(), 'gpio-'));
-  readonly socket = join(this.folder, 'gpio.sock');
-  readonly controlPath = join(this.folder, 'control.sock');
-  readonly program: Program;
-  control!: ControlClient;
+  readonly process: DaemonProcess;
+  readonly folder: string;
+  readonly socket: string;
+  readonly controlPath: string;
+  readonly control: ControlClient;
   #guest: VfioUserPort | null = null;
 
-  private constructor(options: readonly string[]) {
-    this.program = new Program(['--socket', this.socket, '--control', this.controlPath, ...options]);
+  private constructor(process: DaemonProcess, controlPath: string, control: ControlClient) {
+    this.process = process;
+    this.folder = process.folder;
+    this.socket = process.socket;
+    this.controlPath = controlPath;
+    this.control = control;
   }
 
   static async start(...options: readonly string[]): Promise<GpioDaemon> {
-    const daemon = new GpioDaemon(options);
-    for (let tries = 0; !existsSync(daemon.socket); tries++) {
-      if (tries > 1000 || daemon.program.child.exitCode !== null) throw new Error(daemon.program.stderr);
-      await setTimeout(10);
-    }
-    daemon.control = await openControl(daemon.controlPath);
-    await daemon.control.get('/device');
-    return daemon;
+    const args = ['--socket', '{socket}', '--control', '{folder}/control.sock', ...options];
+    const process = await DaemonProcess.start(fromSource(main, ...args));
+    const controlPath = join(process.folder, 'control.sock');
+    const control = await openControl(controlPath);
+    await control.get('/device');
+    return new GpioDaemon(process, controlPath, control);
   }
 
   /** A guest whose driver has probed the card. The one before it is gone. */
   guest(): Idio16Driver {
     this.#guest?.close();
-    const native = loadNative();
-    const client = new VfioUserClient(SocketTransport.connect(native, this.socket));
+    const client = new VfioUserClient(this.process.connect());
     client.version(qemuOffer);
-    const port = new VfioUserPort(native, client, GuestRam.private());
+    const port = new VfioUserPort(loadNative(), client, GuestRam.private());
     this.#guest = port;
     const driver = new Idio16Driver(new PciBus().add(port));
     driver.probe();
@@ -93,17 +62,17 @@ export class GpioDaemon {
   }
 
   ctl(args: readonly string[], input = ''): Promise<Ended> {
-    return new Program(['ctl', ...args], { env: { SIDECARD_CONTROL: this.controlPath }, input }).ended;
+    return run(['ctl', ...args], { env: { SIDECARD_CONTROL: this.controlPath }, input }).ended;
   }
 
-  async stop(signal: NodeJS.Signals = 'SIGTERM'): Promise<Ended> {
+  /** Everybody hangs up, and it is asked to end: how it did. */
+  async stop(): Promise<ExitStatus> {
     this.control.close();
     this.#guest?.close();
-    this.program.child.kill(signal);
-    return this.program.ended;
+    return this.process.stop();
   }
 
-  remove(): void {
-    rmSync(this.folder, { recursive: true, force: true });
+  remove(): Promise<void> {
+    return this.process.remove();
   }
 }

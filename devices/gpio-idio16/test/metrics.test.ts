@@ -7,7 +7,7 @@ beforeAll(async () => {
 });
 afterAll(async () => {
   await daemon.stop();
-  daemon.remove();
+  await daemon.remove();
 });
 
 /** The samples of /metrics; every line of it is a comment or a sample. */

@@ -28,7 +28,7 @@ beforeAll(async () => {
 });
 afterAll(async () => {
   await daemon.stop();
-  daemon.remove();
+  await daemon.remove();
 });
 
 test('openapi.json in the folder of the device is what the daemon answers (vitest -u writes it anew)', async () => {
