@@ -33,6 +33,18 @@ export default defineConfig({
           testTimeout: 300_000,
         },
       },
+      // The tests of test/driver/ see a device as its driver does, and run on every transport; `unit` has them in-process.
+      ...(['socket', 'qemu'] as const).map((transport) => ({
+        extends: true as const,
+        test: {
+          name: transport,
+          include: ['{packages,devices}/*/test/driver/**/*.test.ts'],
+          env: { SIDECARD_TRANSPORT: transport },
+          ...(transport === 'qemu' && { globalSetup: './test/provide-qemu.ts', setupFiles: './test/require-qemu.ts' }),
+          isolate: false,
+          testTimeout: 60_000,
+        },
+      })),
       {
         extends: true,
         test: {

@@ -4,6 +4,9 @@ import { PageAllocator } from './page-allocator.ts';
 
 /** Guest memory as a driver uses it, wherever it is: here, or in a machine that answers for it. */
 export interface Ram {
+  /** Guest address of the first byte that drivers may have, and how many there are from there on. */
+  readonly iova: number;
+  readonly sizeBytes: number;
   /** Whole pages of zeroes for `sizeBytes`; their guest address. @throws RangeError when there is no room. */
   allocate(sizeBytes: number, alignmentBytes?: number): number;
   free(iova: number): void;

@@ -6,6 +6,7 @@ import {
   type Log,
   type MemoryChannel,
   type PciDevice,
+  SocketChannel,
   StateArena,
 } from '@sidecard/core';
 import type { Native } from '@sidecard/native';
@@ -21,13 +22,14 @@ export interface InProcessOptions {
   readonly drainMs?: number;
 }
 
-/** A device with its server in this process, and no socket: each `turn` of a connection gives it time. Its clock is virtual. */
+/** A device with its server in this process: each `turn` of a connection gives it time, nothing else does. Its clock is virtual. */
 export class InProcessServer {
   readonly native: Native;
   readonly clock = new VirtualClock();
   readonly log: Log;
   readonly arena: StateArena;
   readonly server: DeviceServer;
+  #listeningFd = -1;
 
   constructor(options: InProcessOptions, create: (host: Host) => PciDevice) {
     const { native, drainMs } = options;
@@ -49,6 +51,19 @@ export class InProcessServer {
     return this.server.attach(end) ? new InProcessTransport(client, () => this.server.turn()) : null;
   }
 
+  /** Listens on a UNIX socket, for clients that `turn` accepts and serves. @throws when the path cannot be had. */
+  listen(path: string): void {
+    this.#listeningFd = this.native.listen(path, 0o600, 1);
+  }
+
+  /** Gives the device time once. True when it did something. */
+  turn(): boolean {
+    const { native } = this;
+    const fd = this.#listeningFd < 0 ? -1 : native.accept(this.#listeningFd);
+    if (fd >= 0) this.server.attach(new SocketChannel(native, fd));
+    return this.server.turn() || fd >= 0;
+  }
+
   /** Lets the server work until nothing is left to do. */
   settle(): void {
     for (let turns = 0; this.server.turn(); turns++) {
@@ -56,8 +71,10 @@ export class InProcessServer {
     }
   }
 
-  close(): Promise<void> {
-    return this.server.close();
+  async close(): Promise<void> {
+    if (this.#listeningFd >= 0) this.native.close(this.#listeningFd);
+    this.#listeningFd = -1;
+    await this.server.close();
   }
 }
 

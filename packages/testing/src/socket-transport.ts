@@ -8,8 +8,8 @@ const MAX_FDS = 253;
 const SPINS = 200;
 
 /**
- * A UNIX socket to a server in **another process or thread**: waiting for a reply blocks this one, as a guest's access blocks its
- * processor, so a server on this thread's event loop would never answer.
+ * A UNIX socket to a server: waiting for a reply blocks this thread, as a guest's access blocks its processor. So the server is in **another process
+ * or thread**, or has its turns while we wait.
  */
 export class SocketTransport implements ClientTransport {
   readonly fd: number;
@@ -17,18 +17,20 @@ export class SocketTransport implements ClientTransport {
   readonly #sentFds = new Int32Array(MAX_FDS + 1);
   readonly #receivedFds = new Int32Array(MAX_FDS + 1);
   readonly #sleeper = new Int32Array(new SharedArrayBuffer(4));
+  readonly #serverTurn: (() => boolean) | null;
   #idle = 0;
   #closed = false;
 
-  /** Takes over a connected, non-blocking socket. */
-  constructor(native: Native, fd: number) {
+  /** Takes over a connected, non-blocking socket. `serverTurn` gives a server on this thread time. */
+  constructor(native: Native, fd: number, serverTurn: (() => boolean) | null = null) {
     this.#native = native;
     this.fd = fd;
+    this.#serverTurn = serverTurn;
   }
 
   /** @throws when nobody listens there. */
-  static connect(native: Native, path: string): SocketTransport {
-    return new SocketTransport(native, native.connect(path));
+  static connect(native: Native, path: string, serverTurn: (() => boolean) | null = null): SocketTransport {
+    return new SocketTransport(native, native.connect(path), serverTurn);
   }
 
   send(bytes: Uint8Array, fds: readonly number[]): number {
@@ -49,8 +51,9 @@ export class SocketTransport implements ClientTransport {
     return count;
   }
 
-  /** Waits a moment, since the server has its own processor. */
+  /** A server of elsewhere has its own processor: then this waits a moment. */
   turn(): boolean {
+    if (this.#serverTurn !== null) return this.#serverTurn();
     if (++this.#idle > SPINS) Atomics.wait(this.#sleeper, 0, 0, 0.1);
     return false;
   }

@@ -90,6 +90,11 @@ export class DeviceServer {
     return this.#session !== null;
   }
 
+  /** DMA messages that the client has yet to answer. */
+  get outstandingDma(): number {
+    return this.#session?.dma?.outstanding ?? 0;
+  }
+
   /** Takes a client; false, and the channel is closed, while another is connected that has not hung up. */
   attach(channel: Channel): boolean {
     // QEMU's quick re-plug connects anew before the old connection has been seen to end: look once more.

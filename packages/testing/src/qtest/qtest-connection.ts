@@ -16,13 +16,15 @@ export class QtestConnection {
   readonly #fds = new Int32Array(2);
   readonly #sleeper = new Int32Array(new SharedArrayBuffer(4));
   readonly #text = new TextDecoder('latin1');
+  readonly #deviceTurn: (() => boolean) | null;
   #received = '';
   #ended = false;
 
-  /** Takes over a connected, non-blocking socket. */
-  constructor(native: Native, fd: number) {
+  /** Takes over a connected, non-blocking socket. `deviceTurn` gives devices on this thread time while QEMU is waited for. */
+  constructor(native: Native, fd: number, deviceTurn: (() => boolean) | null = null) {
     this.#native = native;
     this.#fd = fd;
+    this.#deviceTurn = deviceTurn;
   }
 
   /** Sends a command and waits for its answer, which blocks this thread: what comes after OK. @throws Error when QEMU refuses it, or is gone. */
@@ -38,7 +40,7 @@ export class QtestConnection {
       }
       if (this.#ended) throw new Error(`qtest: QEMU has gone at: ${line.slice(0, 80)}`);
       if (performance.now() > deadline) throw new Error(`qtest: no answer to: ${line.slice(0, 80)}`);
-      if (looks > 100) Atomics.wait(this.#sleeper, 0, 0, 0.1);
+      this.#wait(looks);
     }
   }
 
@@ -47,10 +49,16 @@ export class QtestConnection {
     return Number(this.command(line));
   }
 
-  /** Takes what has come about interrupts. */
-  look(): void {
+  /** Takes what has come about interrupts, and gives devices on this thread time. True when they did something. */
+  turn(): boolean {
     const stray = this.#answer();
     if (stray !== null) throw new Error(`qtest: an answer to nothing: ${stray}`);
+    return this.#deviceTurn?.() ?? false;
+  }
+
+  /** Returns when QEMU's main loop has seen to everything that was readable before: it looks at all of it, and at our commands, once in a round. */
+  passMainLoop(): void {
+    for (let round = 0; round < 2; round++) this.command('readb 0x0');
   }
 
   close(): void {
@@ -64,9 +72,14 @@ export class QtestConnection {
     for (let sent = 0; sent < bytes.length; ) {
       const count = this.#native.send(this.#fd, bytes, sent, bytes.length - sent, null);
       if (count > 0) sent += count;
-      else if (count === -EAGAIN) Atomics.wait(this.#sleeper, 0, 0, 0.1);
+      else if (count === -EAGAIN) this.#wait(0);
       else throw new Error('qtest: QEMU has gone');
     }
+  }
+
+  #wait(looks: number): void {
+    if (this.#deviceTurn?.() === true || looks < 100) return;
+    Atomics.wait(this.#sleeper, 0, 0, 0.1);
   }
 
   /** The next line that is an answer, or null when none has come whole. */

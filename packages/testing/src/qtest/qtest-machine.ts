@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { setImmediate, setTimeout as sleep } from 'node:timers/promises';
 import type { Native } from '@sidecard/native';
 import { LineSocket, Qmp } from '../qmp/index.ts';
 import { QtestConnection } from './qtest-connection.ts';
@@ -20,11 +20,13 @@ export interface QtestMachineOptions {
   /** QEMU 10.1 or later, as the beginning of an argument list. */
   readonly command: readonly string[];
   readonly env?: NodeJS.ProcessEnv;
-  /** Sockets of device daemons in other processes: slot 4 and on. */
+  /** Sockets of devices, in other processes or with `deviceTurn`: slot 4 and on. */
   readonly sockets: readonly string[];
   readonly memoryMiB?: number;
   /** Guest memory that device processes can map (unless told), or private, so that they ask by messages. */
   readonly sharedMemory?: boolean;
+  /** Gives devices that are served on this thread time while QEMU is waited for. True when they did something. */
+  readonly deviceTurn?: () => boolean;
 }
 
 /**
@@ -39,6 +41,7 @@ export class QtestMachine {
   readonly #connection: QtestConnection;
   readonly #child: ChildProcess;
   readonly #folder: string;
+  readonly #deviceTurn: () => boolean;
 
   private constructor(
     child: ChildProcess,
@@ -47,7 +50,8 @@ export class QtestMachine {
     qmp: Qmp,
     options: QtestMachineOptions,
   ) {
-    const { memoryMiB = 128, sockets } = options;
+    const { memoryMiB = 128, sockets, deviceTurn = () => false } = options;
+    this.#deviceTurn = deviceTurn;
     this.#child = child;
     this.#folder = folder;
     this.#connection = connection;
@@ -85,11 +89,13 @@ export class QtestMachine {
       const deadline = performance.now() + START_TIMEOUT_MS;
       for (;;) {
         const fd = native.accept(listening);
-        if (fd >= 0) return new QtestMachine(child, folder, new QtestConnection(native, fd), qmp, options);
+        if (fd >= 0) {
+          return new QtestMachine(child, folder, new QtestConnection(native, fd, options.deviceTurn), qmp, options);
+        }
         if (error !== null) throw error;
         if (child.exitCode !== null) throw new Error(`QEMU ended: ${printed.trim()}`);
         if (performance.now() > deadline) throw new Error(`QEMU has not come up: ${printed.trim()}`);
-        await sleep(5);
+        await (options.deviceTurn?.() === true ? setImmediate() : sleep(1));
       }
     } catch (reason) {
       child.kill('SIGKILL');
@@ -101,13 +107,17 @@ export class QtestMachine {
     }
   }
 
+  /** Returns when what devices have told QEMU so far has gone on to the machine: interrupts above all. */
+  settle(): void {
+    this.#connection.passMainLoop();
+  }
+
   /** Ends QEMU, as a machine that is switched off. */
   async close(): Promise<void> {
-    const ended = new Promise((resolve) => this.#child.once('close', resolve));
-    if (this.#child.exitCode === null && this.#child.signalCode === null) {
-      this.#child.kill('SIGTERM');
-      await ended;
-    }
+    const child = this.#child;
+    child.kill('SIGTERM');
+    // It says goodbye to its devices.
+    while (child.exitCode === null && child.signalCode === null) await (this.#deviceTurn() ? setImmediate() : sleep(1));
     this.#connection.close();
     rmSync(this.#folder, { recursive: true, force: true });
   }

@@ -52,20 +52,24 @@ export class QtestPort implements PciPort {
   bar(index: number, address: number, sizeBytes: number, kind: 'memory' | 'io'): Accessible {
     if (kind === 'memory') this.#memoryBars.set(index, address);
     const [read, write] = kind === 'memory' ? ['read', 'write'] : ['in', 'out'];
+    const widest = kind === 'memory' ? 8 : 4;
     const connection = this.#connection;
     return {
       sizeBytes,
       read: (offset, target, targetOffset, lengthBytes) => {
-        const answer = connection.command(`${read}${widths[lengthBytes]} ${hex(address + offset)}`);
-        const bytes = new DataView(new ArrayBuffer(8));
-        bytes.setBigUint64(0, BigInt(answer), true);
-        target.set(new Uint8Array(bytes.buffer, 0, lengthBytes), targetOffset);
+        for (const [at, width] of accesses(offset, lengthBytes, widest)) {
+          const answer = BigInt(connection.command(`${read}${widths[width]} ${hex(address + offset + at)}`));
+          for (let byte = 0; byte < width; byte++)
+            target[targetOffset + at + byte] = Number(answer >> BigInt(8 * byte));
+        }
       },
       write: (offset, source, sourceOffset, lengthBytes) => {
-        const bytes = new Uint8Array(8);
-        bytes.set(source.subarray(sourceOffset, sourceOffset + lengthBytes));
-        const value = new DataView(bytes.buffer).getBigUint64(0, true);
-        connection.command(`${write}${widths[lengthBytes]} ${hex(address + offset)} 0x${value.toString(16)}`);
+        for (const [at, width] of accesses(offset, lengthBytes, widest)) {
+          let value = 0n;
+          for (let byte = width - 1; byte >= 0; byte--)
+            value = (value << 8n) | BigInt(source[sourceOffset + at + byte]!);
+          connection.command(`${write}${widths[width]} ${hex(address + offset + at)} 0x${value.toString(16)}`);
+        }
       },
     };
   }
@@ -86,8 +90,7 @@ export class QtestPort implements PciPort {
   }
 
   turn(): boolean {
-    this.#connection.look();
-    return false;
+    return this.#connection.turn();
   }
 
   #select(offset: number): void {
@@ -106,7 +109,7 @@ export class QtestPort implements PciPort {
     let seen = connection.raised.get(input) ?? 0;
     return {
       take: () => {
-        connection.look();
+        connection.turn();
         const raised = connection.raised.get(input) ?? 0;
         const count = raised - seen;
         seen = raised;
@@ -153,5 +156,15 @@ export class QtestPort implements PciPort {
       write(8, SIGNALLED);
       write(12, 0);
     }
+  }
+}
+
+/** What a processor makes of a longer access, or of one that is not aligned: where each begins, from the first byte on, and its width. */
+function* accesses(offset: number, lengthBytes: number, widest: number): Generator<[at: number, width: number]> {
+  for (let at = 0; at < lengthBytes; ) {
+    let width = widest;
+    while (width > lengthBytes - at || (offset + at) % width !== 0) width /= 2;
+    yield [at, width];
+    at += width;
   }
 }

@@ -7,11 +7,15 @@ const PIECE_BYTES = 65536;
 
 /** Memory of a machine in QEMU, read and written as its processor would. */
 export class QtestRam implements Ram {
+  readonly iova: number;
+  readonly sizeBytes: number;
   readonly #connection: QtestConnection;
   readonly #pages: PageAllocator;
 
   constructor(connection: QtestConnection, iova: number, sizeBytes: number) {
     this.#connection = connection;
+    this.iova = iova;
+    this.sizeBytes = sizeBytes;
     this.#pages = new PageAllocator(iova, sizeBytes);
   }
 
