@@ -1,9 +1,9 @@
 import { existsSync, readFileSync } from 'node:fs';
-import type { DaemonProcess } from '@sidecard/testing';
+
+import { type DaemonProcess, generator } from '@sidecard/testing';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { Attached, type AttachOptions } from './attached.ts';
 import { startNvme } from './daemon.ts';
-import { generator } from './test-drive.ts';
 
 const DISK_BYTES = 8 * 1024 * 1024;
 const BLOCK = 512;

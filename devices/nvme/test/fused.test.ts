@@ -1,8 +1,8 @@
-import { blockCommand, type NvmeCommand, NvmOpcode, PrpPages } from '@sidecard/testing';
+import { blockCommand, generator, type NvmeCommand, NvmOpcode, PrpPages } from '@sidecard/testing';
 import { describe, expect, test } from 'vitest';
 import { Status } from '../src/status.ts';
 import { type Machine, pattern, started, ways } from './machine.ts';
-import { generator, TestDrive } from './test-drive.ts';
+import { TestDrive } from './test-drive.ts';
 
 const EIO = 5;
 const blocks = { blockBytes: 512 };

@@ -1,8 +1,7 @@
-import { AdminOpcode, encodeCommand } from '@sidecard/testing';
+import { AdminOpcode, encodeCommand, generator } from '@sidecard/testing';
 import { describe, expect, test } from 'vitest';
 import { HostileScene } from './hostile-scene.ts';
 import { pattern, ways } from './machine.ts';
-import { generator } from './test-drive.ts';
 
 const PAGE = 4096;
 const read = { opcode: 2, nsid: 1 };

@@ -1,6 +1,6 @@
+import { generator } from '@sidecard/testing';
 import { describe, expect, test } from 'vitest';
 import { machine, pattern, started, ways } from './machine.ts';
-import { generator } from './test-drive.ts';
 
 describe.each(ways)('a guest that does wrong, %s memory', (way) => {
   test('queue memory unmapped, then a doorbell: CSTS.CFS, and a reset helps', async () => {

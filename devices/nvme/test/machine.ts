@@ -3,7 +3,9 @@ import type { MappableMemory } from '@sidecard/core';
 import { FakeNative } from '@sidecard/native';
 import {
   GuestRam,
+  generator,
   InProcessServer,
+  LatePort,
   NvmeDriver,
   type NvmeDriverOptions,
   PciBus,
@@ -14,7 +16,7 @@ import {
   VfioUserPort,
 } from '@sidecard/testing';
 import { Controller, type ControllerOptions } from '../src/index.ts';
-import { generator, TestDrive } from './test-drive.ts';
+import { TestDrive } from './test-drive.ts';
 
 /** Guest memory mapped into the device, with a drive that ends in line; or behind messages, with everything late and out of order. */
 export const ways = ['mapped', 'messages'] as const;
@@ -45,30 +47,7 @@ export interface Machine {
   settle(turns?: number): void;
 }
 
-/**
- * A port whose client answers DMA messages late, and not in the order in which they came; only writes keep theirs among themselves, as with any
- * client that there is: the last word of a completion is a message after the others.
- */
-class ShuffledPort extends VfioUserPort {
-  readonly #random = generator(7);
-
-  override turn(): boolean {
-    const worked = super.turn();
-    const { dma } = this.client.wire;
-    const held = dma.held.splice(0);
-    if (held.length === 0) return worked;
-    const writes = held.filter(({ kind }) => kind === 'write');
-    held.sort(() => this.#random() - 0.5);
-    held.forEach(({ kind }, index) => {
-      if (kind === 'write') held[index] = writes.shift()!;
-    });
-    dma.held.push(...held.splice(Math.ceil(held.length / 2)));
-    for (const request of held) dma.answer(request);
-    return true;
-  }
-}
-
-/** A machine with an NVMe controller that its driver has not started. */
+/** A machine in this process with an NVMe controller that its driver has not started: for tests that are the client too. Those of driver/ run on every transport. */
 export function machine(way: Way, options: MachineOptions = {}): Machine {
   const {
     drives = [new TestDrive(1 << 20)],
@@ -98,7 +77,7 @@ export function machine(way: Way, options: MachineOptions = {}): Machine {
     client.wire.dma.hold();
     for (const drive of drives) drive.slow = true;
   }
-  const port = new (way === 'mapped' ? VfioUserPort : ShuffledPort)(native, client, ram);
+  const port = new (way === 'mapped' ? VfioUserPort : LatePort)(native, client, ram);
   const handle = new PciBus().add(port);
   const driver = new NvmeDriver(handle, rest);
   const settle = (turns = 200) => {

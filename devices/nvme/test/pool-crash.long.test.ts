@@ -8,13 +8,13 @@ import {
   type DaemonProcess,
   deleteNamespace,
   formatNamespace,
+  generator,
   type NvmeCompletion,
 } from '@sidecard/testing';
 import { afterAll, expect, test } from 'vitest';
 import { Status } from '../src/status.ts';
 import { Attached } from './attached.ts';
 import { startNvme } from './daemon.ts';
-import { generator } from './test-drive.ts';
 
 const rounds = 16;
 const sizeBytes = 256 * 1024;

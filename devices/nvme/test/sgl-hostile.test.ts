@@ -1,11 +1,19 @@
 import { DmaMapFlag } from '@sidecard/core';
-import { encodeSgl, GuestRam, NvmOpcode, type SglDescriptor, SglPieces, SglType, sglPointer } from '@sidecard/testing';
+import {
+  encodeSgl,
+  GuestRam,
+  generator,
+  NvmOpcode,
+  type SglDescriptor,
+  SglPieces,
+  SglType,
+  sglPointer,
+} from '@sidecard/testing';
 import { describe, expect, test } from 'vitest';
 import { sglDescriptors } from '../src/limits.ts';
 import { Field, Status } from '../src/status.ts';
 import { type Machine, pattern, started, ways } from './machine.ts';
 import { outcome, readOf, stored } from './sgl.ts';
-import { generator } from './test-drive.ts';
 
 const { dataBlock, bitBucket, segment, lastSegment } = SglType;
 

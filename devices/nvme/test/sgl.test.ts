@@ -1,10 +1,18 @@
-import { NvmOpcode, type SglDescriptor, type SglOptions, SglPieces, SglType, sglPointer } from '@sidecard/testing';
+import {
+  generator,
+  NvmOpcode,
+  type SglDescriptor,
+  type SglOptions,
+  SglPieces,
+  SglType,
+  sglPointer,
+} from '@sidecard/testing';
 import { describe, expect, test } from 'vitest';
 import { sglPieces } from '../src/limits.ts';
 import { Field, Status } from '../src/status.ts';
 import { pattern, started, ways } from './machine.ts';
 import { outcome, readOf, stored } from './sgl.ts';
-import { generator, TestDrive } from './test-drive.ts';
+import { TestDrive } from './test-drive.ts';
 
 const { dataBlock, bitBucket, segment, lastSegment, keyed, transport } = SglType;
 

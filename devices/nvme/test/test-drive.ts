@@ -7,6 +7,7 @@ import {
   RangeHolds,
   RangeLocks,
 } from '@sidecard/block';
+import { generator } from '@sidecard/testing';
 
 /** Requests that have or want a range at once; more than a controller has commands. */
 const rangeSlots = 4096;
@@ -177,15 +178,4 @@ export class TestDrive implements BlockBackend {
       position += length;
     }
   }
-}
-
-/** Numbers in [0, 1), the same for the same seed (mulberry32). */
-export function generator(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 0x1_0000_0000;
-  };
 }

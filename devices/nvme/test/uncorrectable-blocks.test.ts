@@ -1,8 +1,8 @@
 import { StateArena } from '@sidecard/core';
+import { generator } from '@sidecard/testing';
 import { describe, expect, test } from 'vitest';
 import { UncorrectableBlocks, uncorrectableColumns } from '../src/io/uncorrectable-blocks.ts';
 import { DriveNotes, wrongNote } from '../src/namespaces/drive-notes.ts';
-import { generator } from './test-drive.ts';
 
 describe('ranges of uncorrectable blocks', () => {
   const table = (rows: number) => StateArena.alloc().table('marks', uncorrectableColumns, rows);

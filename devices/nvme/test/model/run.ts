@@ -1,6 +1,6 @@
+import { generator } from '@sidecard/testing';
 import fc from 'fast-check';
 import type { Way } from '../machine.ts';
-import { generator } from '../test-drive.ts';
 import { actions } from './actions/index.ts';
 import { Reset, Start } from './actions/resets.ts';
 import { WrongDoorbell } from './actions/submit.ts';

@@ -79,10 +79,18 @@ export class PluggedDevice<D extends PciDevice> {
     }
   }
 
-  /** The machine is switched off, and the device ends. */
+  /** The machine is switched off, and the device ends, once its drives have. */
   async close(): Promise<void> {
     await this.#slot.close();
-    await this.server.close();
+    let ended = false;
+    const closing = this.server.close().finally(() => {
+      ended = true;
+    });
+    while (!ended) {
+      this.server.turn();
+      await setImmediate();
+    }
+    await closing;
   }
 }
 

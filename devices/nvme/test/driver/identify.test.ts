@@ -1,9 +1,9 @@
 import { AdminOpcode } from '@sidecard/testing';
 import { describe, expect, test } from 'vitest';
-import { Field, Status } from '../src/status.ts';
+import { Field, Status } from '../../src/status.ts';
+import { mistakeOf } from '../mistakes.ts';
+import { TestDrive } from '../test-drive.ts';
 import { machine, started, ways } from './machine.ts';
-import { mistakeOf } from './mistakes.ts';
-import { TestDrive } from './test-drive.ts';
 
 describe.each(ways)('Identify, %s memory', (way) => {
   test('CNS 01h: the controller', async () => {
@@ -218,7 +218,7 @@ describe.each(ways)('Identify, %s memory', (way) => {
 
 test('identity comes from the drive: the same again, and others for another drive', async () => {
   const names = async (seed: number) => {
-    const { driver } = machine('mapped', { drives: [new TestDrive(1 << 20, { seed })] });
+    const { driver } = await machine('mapped', { drives: [new TestDrive(1 << 20, { seed })] });
     await driver.enable();
     const { serial, subsystemName } = await driver.identifyController();
     const { raw } = await driver.identifyNamespace(1);
@@ -237,7 +237,7 @@ test('identity comes from the drive: the same again, and others for another driv
 });
 
 test('a serial number that was given', async () => {
-  const { driver } = machine('mapped', { controller: { serial: 'MY-DISK-1' } });
+  const { driver } = await machine('mapped', { controller: { serial: 'MY-DISK-1' } });
   await driver.enable();
   expect((await driver.identifyController()).serial).toBe('MY-DISK-1');
 });

@@ -1,15 +1,15 @@
 import { AdminOpcode, blockCommand, NvmOpcode } from '@sidecard/testing';
 import { describe, expect, test } from 'vitest';
-import { Field, Status } from '../src/status.ts';
+import { Field, Status } from '../../src/status.ts';
+import { mistakeOf } from '../mistakes.ts';
+import { TestDrive } from '../test-drive.ts';
 import { machine, pattern, started, ways } from './machine.ts';
-import { mistakeOf } from './mistakes.ts';
-import { TestDrive } from './test-drive.ts';
 
 const contiguous = 1;
 
 describe.each(ways)('queues, %s memory', (way) => {
   test('Create I/O Completion Queue refuses what cannot be', async () => {
-    const { driver, ram } = machine(way);
+    const { driver, ram } = await machine(way);
     await driver.enable();
     const prp1 = ram.allocate(4096);
     const create = { opcode: AdminOpcode.createCompletionQueue, prp1, cdw10: (15 << 16) | 1, cdw11: contiguous };
@@ -32,7 +32,7 @@ describe.each(ways)('queues, %s memory', (way) => {
   });
 
   test('Create I/O Submission Queue refuses what cannot be', async () => {
-    const { driver, ram } = machine(way);
+    const { driver, ram } = await machine(way);
     await driver.enable();
     const prp1 = ram.allocate(4096);
     const cdw10 = (15 << 16) | 1;
@@ -59,7 +59,7 @@ describe.each(ways)('queues, %s memory', (way) => {
   });
 
   test.each([0, 1, 2, 3])('queue priority %i means nothing with round robin', async (priority) => {
-    const { driver, ram } = machine(way);
+    const { driver, ram } = await machine(way);
     await driver.enable();
     const prp1 = ram.allocate(4096);
     const cdw10 = (15 << 16) | 1;
@@ -72,7 +72,7 @@ describe.each(ways)('queues, %s memory', (way) => {
     ['IOCQES', AdminOpcode.createCompletionQueue, (cc: { iocqes: number }) => Object.assign(cc, { iocqes: 5 })],
     ['IOSQES', AdminOpcode.createSubmissionQueue, (cc: { iosqes: number }) => Object.assign(cc, { iosqes: 7 })],
   ] as const)('entry sizes of CC.%s that are not 64 and 16 bytes', async (_field, opcode, change) => {
-    const { driver, ram } = machine(way);
+    const { driver, ram } = await machine(way);
     await driver.enable();
     const create = { prp1: ram.allocate(4096), cdw10: (15 << 16) | 1 };
     await driver.adminCommand({ ...create, opcode: 5, cdw10: (15 << 16) | 2, cdw11: contiguous });
@@ -102,9 +102,9 @@ describe.each(ways)('queues, %s memory', (way) => {
     const { driver, drive, queue, settle, ram } = await started(way);
     drive.stalled = true;
     const read = queue.submit({ opcode: NvmOpcode.read, nsid: 1, prp1: ram.allocate(4096) });
-    settle();
+    await settle();
     const deletion = driver.admin.submit({ opcode: AdminOpcode.deleteSubmissionQueue, cdw10: 1 });
-    settle();
+    await settle();
     expect(driver.admin.poll(deletion)).toBeNull();
     drive.stalled = false;
     expect((await driver.admin.completion(deletion)).status).toBe(Status.success);
@@ -112,7 +112,7 @@ describe.each(ways)('queues, %s memory', (way) => {
   });
 
   test('64 queue pairs at once', async () => {
-    const { driver } = machine(way);
+    const { driver } = await machine(way);
     await driver.enable();
     for (let id = 1; id <= 64; id++) await driver.createQueues(id, { entries: 4 });
     const data = pattern(512);
@@ -123,7 +123,7 @@ describe.each(ways)('queues, %s memory', (way) => {
   });
 
   test('queues of 4096 entries, filled to the last', async () => {
-    const { driver, settle, ram } = machine(way, { ramBytes: 32 << 20 });
+    const { driver, settle, ram } = await machine(way, { ramBytes: 32 << 20 });
     await driver.enable();
     const queue = await driver.createQueues(1, { entries: 4096 });
     const prp1 = ram.allocate(4096);
@@ -131,7 +131,7 @@ describe.each(ways)('queues, %s memory', (way) => {
     queue.ring();
     let completed = 0;
     for (let turn = 0; turn < 400 && completed < 4095; turn++) {
-      settle(50);
+      await settle();
       completed += queue.reap();
     }
     expect(completed).toBe(4095);
@@ -139,7 +139,7 @@ describe.each(ways)('queues, %s memory', (way) => {
   });
 
   test('a full completion queue stops fetching, and its doorbell goes on with it', async () => {
-    const { driver, settle, ram } = machine(way, { drives: [new TestDrive(1 << 20)] });
+    const { driver, settle, ram } = await machine(way, { drives: [new TestDrive(1 << 20)] });
     await driver.enable();
     // Submission queues 1 and 2 share a completion queue of four entries.
     const shared = await driver.createQueues(1, { entries: 4 });
@@ -162,15 +162,15 @@ describe.each(ways)('queues, %s memory', (way) => {
       ram.store(other + index * 64, entry);
     }
     driver.trapped.tail(2, 3);
-    settle();
+    await settle();
     expect(shared.reap()).toBe(3);
-    settle();
+    await settle();
     expect(shared.reap()).toBe(3);
     expect([...shared.strays].map(({ cid }) => cid).length).toBe(3);
   });
 
   test('64 full completion queues: each goes on when it is consumed', async () => {
-    const { driver, settle, ram, controller } = machine(way);
+    const { driver, settle, ram, controller } = await machine(way);
     await driver.enable();
     const prp1 = ram.allocate(4096);
     for (let id = 1; id <= 64; id++) await driver.createQueues(id, { entries: 16 });
@@ -192,19 +192,19 @@ describe.each(ways)('queues, %s memory', (way) => {
       for (let index = 0; index < 10; index++) queue.push({ opcode: NvmOpcode.read, nsid: 1, prp1 });
       queue.ring();
     }
-    settle(2000);
+    await settle();
     const { completion, submission } = controller.queues;
     for (let id = 1; id <= 64; id++) expect([completion[id]!.used, submission[id]!.head]).toEqual([3, 3]);
     for (const head of [3, 2, 1]) {
       for (let id = 1; id <= 64; id++) driver.trapped.head(id, head);
-      settle(2000);
+      await settle();
     }
     for (let id = 1; id <= 64; id++) expect([completion[id]!.used, submission[id]!.head]).toEqual([1, 10]);
     expect(controller.inFlight).toBe(0);
   });
 
   test('Delete I/O Submission Queue while commands are in flight and the completion queue is full', async () => {
-    const { driver, drive, settle, ram } = machine(way);
+    const { driver, drive, settle, ram } = await machine(way);
     await driver.enable();
     const queue = await driver.createQueues(1, { entries: 8 });
     await driver.adminCommand({ opcode: AdminOpcode.deleteSubmissionQueue, cdw10: 1 });
@@ -218,9 +218,9 @@ describe.each(ways)('queues, %s memory', (way) => {
     drive.stalled = true;
     for (let index = 0; index < 6; index++) queue.push({ opcode: NvmOpcode.read, nsid: 1, prp1 });
     queue.ring();
-    settle();
+    await settle();
     const deletion = driver.admin.submit({ opcode: AdminOpcode.deleteSubmissionQueue, cdw10: 1 });
-    settle();
+    await settle();
     expect(driver.admin.poll(deletion)).toBeNull();
     // A second one is told that there is none any more; the queue cannot be made again before it is gone.
     expect((await driver.submit(driver.admin, { opcode: AdminOpcode.deleteSubmissionQueue, cdw10: 1 })).status).toBe(

@@ -1,10 +1,10 @@
 import { blockCommand, NvmOpcode } from '@sidecard/testing';
 import { describe, expect, test } from 'vitest';
-import { Status } from '../src/status.ts';
+import { Status } from '../../src/status.ts';
+import { mistakeOf } from '../mistakes.ts';
+import { placements } from '../placements.ts';
+import { TestDrive } from '../test-drive.ts';
 import { pattern, started, ways } from './machine.ts';
-import { mistakeOf } from './mistakes.ts';
-import { placements } from './placements.ts';
-import { TestDrive } from './test-drive.ts';
 
 describe.each(ways)('Read and Write, %s memory', (way) => {
   test.each([512, 4096, 8192, 12_288, 65_536, 1 << 20])(
@@ -124,10 +124,10 @@ describe.each(ways)('Read and Write, %s memory', (way) => {
   test('a list that chains to itself ends', async () => {
     const { driver, queue, ram } = await started(way, { drives: [new TestDrive(2 << 20)] });
     const list = ram.allocate(4096);
-    const bytes = new Uint8Array(8);
-    new DataView(bytes.buffer).setBigUint64(0, BigInt(list), true);
-    ram.store(list + 4088, bytes);
-    // The last entry of the page points to the page, whose entries are address 0: not there.
+    // The last entry of the page points to the page, whose other entries are an address that is not there.
+    const entries = new BigUint64Array(512).fill(1n << 45n);
+    entries[511] = BigInt(list);
+    ram.store(list, new Uint8Array(entries.buffer));
     const read = blockCommand(NvmOpcode.read, 1, 0, 1 << 20, { blockBytes: 512 });
     const { status } = await driver.submit(queue, { ...read, prp1: list, prp2: list + 4088 });
     expect(status).toBe(Status.dataTransferError);
