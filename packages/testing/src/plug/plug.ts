@@ -35,8 +35,8 @@ export class PluggedDevice<D extends PciDevice> {
   readonly transport: Transport;
   readonly native: Native;
   readonly server: InProcessServer;
-  readonly function: PciFunctionHandle;
   readonly #slot: Slot;
+  #function: PciFunctionHandle;
 
   constructor(device: D, transport: Transport, server: InProcessServer, slot: Slot) {
     this.device = device;
@@ -44,7 +44,12 @@ export class PluggedDevice<D extends PciDevice> {
     this.native = server.native;
     this.server = server;
     this.#slot = slot;
-    this.function = new PciBus().add(slot.port);
+    this.#function = new PciBus().add(slot.port);
+  }
+
+  /** As the bus has found it, with its BARs placed and decoded. */
+  get function(): PciFunctionHandle {
+    return this.#function;
   }
 
   get port(): PciPort {
@@ -77,6 +82,13 @@ export class PluggedDevice<D extends PciDevice> {
       const asked = this.transport === 'qemu' && this.server.server.outstandingDma > 0;
       rest = worked || asked ? 0 : rest + 1;
     }
+  }
+
+  /** The machine is reset (DEVICE_RESET), and its firmware finds the function again. Drivers of before are of no use any more. */
+  async reset(): Promise<PciFunctionHandle> {
+    await this.#slot.reset();
+    this.#function = new PciBus().add(this.port);
+    return this.#function;
   }
 
   /** The machine is switched off, and the device ends, once its drives have. */

@@ -28,6 +28,8 @@ export interface Slot {
   readonly client: VfioUserClient | null;
   /** Returns when what the device has told its client so far has gone on. */
   settle(): void;
+  /** The machine's reset line. */
+  reset(): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -66,7 +68,13 @@ export async function slotOfQemu(
       deviceTurn: () => server.turn(),
     });
     const [port] = machine.ports;
-    return { port: port!, client: null, settle: () => machine.settle(), close: () => machine.close() };
+    return {
+      port: port!,
+      client: null,
+      settle: () => machine.settle(),
+      reset: () => machine.reset(),
+      close: () => machine.close(),
+    };
   } finally {
     rmSync(folder, { recursive: true });
   }
@@ -81,9 +89,14 @@ function clientSlot(native: Native, transport: ClientTransport, { memory, ramByt
   const late = memory === 'late-messages';
   if (late) client.wire.dma.hold();
   const port = new (late ? LatePort : VfioUserPort)(native, client, ram);
-  const close = async () => {
-    port.close();
-    ram.close();
+  return {
+    port,
+    client,
+    settle: () => {},
+    reset: async () => client.reset(),
+    close: async () => {
+      port.close();
+      ram.close();
+    },
   };
-  return { port, client, settle: () => {}, close };
 }

@@ -60,9 +60,7 @@ export class QtestMachine {
     this.ram = new QtestRam(connection, RAM_START, memoryMiB * 2 ** 20 - RAM_START);
     this.ports = sockets.map((_, index) => new QtestPort(connection, this.ram, firstSlot + index, ECAM));
     connection.command('irq_intercept_in ioapic');
-    // PCIEXBAR of the host bridge (Intel 82Q35 datasheet, 5.1.16): enabled, 256 MiB.
-    connection.command(`outl 0xcf8 0x80000060`);
-    connection.command(`outl 0xcfc ${hex(ECAM + 1)}`);
+    this.#enableEcam();
   }
 
   /** Starts QEMU and attaches the devices. @throws Error with what QEMU printed. */
@@ -107,6 +105,18 @@ export class QtestMachine {
     }
   }
 
+  /** As its reset button: every device is as after power-on, its BARs without addresses. @throws when QEMU has gone. */
+  async reset(): Promise<void> {
+    let reset = false;
+    void this.qmp.event('RESET').then(() => {
+      reset = true;
+    });
+    void this.qmp.execute('system_reset').catch(() => {});
+    await this.#turnUntil(() => reset || this.#ended);
+    if (!reset) throw new Error('QEMU has gone');
+    this.#enableEcam();
+  }
+
   /** Returns when what devices have told QEMU so far has gone on to the machine: interrupts above all. */
   settle(): void {
     this.#connection.passMainLoop();
@@ -114,12 +124,25 @@ export class QtestMachine {
 
   /** Ends QEMU, as a machine that is switched off. */
   async close(): Promise<void> {
-    const child = this.#child;
-    child.kill('SIGTERM');
+    this.#child.kill('SIGTERM');
     // It says goodbye to its devices.
-    while (child.exitCode === null && child.signalCode === null) await (this.#deviceTurn() ? setImmediate() : sleep(1));
+    await this.#turnUntil(() => this.#ended);
     this.#connection.close();
     rmSync(this.#folder, { recursive: true, force: true });
+  }
+
+  get #ended(): boolean {
+    return this.#child.exitCode !== null || this.#child.signalCode !== null;
+  }
+
+  async #turnUntil(condition: () => boolean): Promise<void> {
+    while (!condition()) await (this.#deviceTurn() ? setImmediate() : sleep(1));
+  }
+
+  /** PCIEXBAR of the host bridge (Intel 82Q35 datasheet, 5.1.16): enabled, 256 MiB. */
+  #enableEcam(): void {
+    this.#connection.command('outl 0xcf8 0x80000060');
+    this.#connection.command(`outl 0xcfc ${hex(ECAM + 1)}`);
   }
 }
 

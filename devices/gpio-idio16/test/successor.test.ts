@@ -5,43 +5,6 @@ import { expect, test } from 'vitest';
 import { Idio16 } from '../src/index.ts';
 import { machine } from './driver/machine.ts';
 
-test('a machine reset opens the outputs, switches everything off, forgets what was latched, and leaves the inputs to the world', async () => {
-  const { card, driver, slot } = await machine();
-  driver.outputs = 0x1234;
-  driver.activateFilters();
-  driver.enableInterrupts();
-  card.setTerminals(0x0001);
-  driver.deactivateFilters();
-  expect(card.interruptLevel()).toBe(true);
-  slot.client.reset();
-  expect([card.outputs, driver.outputs, driver.inputs]).toEqual([0, 0, 0x0001]);
-  expect([driver.registers.status.value, driver.registers.filtersLow, card.interruptLevel()]).toEqual([0, 0, false]);
-  card.setTerminals(0x0002);
-  expect(driver.registers.status.value).toBe(0);
-});
-
-test('a reset ends the wait of a filtered input: it is seen, without an interrupt', async () => {
-  const { card, driver, slot } = await machine();
-  driver.activateFilters();
-  card.setTerminals(0x0001);
-  slot.client.reset();
-  slot.clock.advance(10);
-  expect([driver.inputs, driver.registers.status.value]).toEqual([0x0001, 0]);
-});
-
-test('a reset tells the world of the outputs that it opened, by the wire of loopback too', async () => {
-  const { card, driver, slot } = await machine({ loopback: true });
-  driver.outputs = 0x00f0;
-  const seen: number[][] = [];
-  card.changes.watch((outputs, inputs) => seen.push([outputs, inputs]));
-  slot.client.reset();
-  expect(seen).toEqual([
-    [0x00f0, 0],
-    [0, 0x00f0],
-  ]);
-  expect(driver.inputs).toBe(0);
-});
-
 test('a client that goes leaves the card as it is, and the next one finds it so', async () => {
   const { card, driver, slot } = await machine();
   driver.outputs = 0xffff;
@@ -53,10 +16,6 @@ test('a client that goes leaves the card as it is, and the next one finds it so'
   next.version();
   expect([...next.regionRead(2, 0, 2)]).toEqual([0xff, 0x01]);
   expect([...next.regionRead(2, 4, 3)]).toEqual([0xff, 0, 5]);
-});
-
-test('there is no Function Level Reset: the card is conventional PCI', async () => {
-  expect((await machine()).slot.function.capabilities).toEqual([]);
 });
 
 test('what a successor process finds: lines, latch, switches, and an input whose filter begins anew', async () => {
