@@ -12,6 +12,7 @@ import { type ControllerIdentity, controllerIdentity } from './identity.ts';
 import { CompletionInterrupts } from './interrupts.ts';
 import { ioOpcodes } from './io/io.ts';
 import { VolatileWrites } from './io/volatile-writes.ts';
+import type { DriveOpener } from './namespaces/backing.ts';
 import { resumeFormat } from './namespaces/format-job.ts';
 import { Jobs } from './namespaces/jobs.ts';
 import { NamespaceManagement } from './namespaces/management.ts';
@@ -30,6 +31,8 @@ export interface ControllerOptions {
   readonly drives: readonly NamespaceOptions[];
   /** Room for namespaces that the guest makes, and those that it has made. */
   readonly pool?: Pool | null;
+  /** Opens drives that a person adds while the guest runs; null: nobody does. */
+  readonly openDrive?: DriveOpener | null;
   /** Shown as it is; null: derived from the first drive. At most 20 ASCII characters. */
   readonly serial?: string | null;
   /** A page that is mapped into the guest and polled; without it doorbells are trapped. */
@@ -75,12 +78,14 @@ export class Controller implements PciDevice {
   /** The daemon ends. */
   quiescing = false;
   readonly #pool: Pool | null;
+  readonly openDrive: DriveOpener | null;
 
   constructor(host: Host, options: ControllerOptions) {
     const { drives, pool = null, serial = null, doorbellPage = null, firmwareRevision = '0.1.0' } = options;
     this.host = host;
     this.firmwareRevision = firmwareRevision;
     this.#pool = pool;
+    this.openDrive = options.openDrive ?? null;
     this.namespaces = new Namespaces(host, drives, pool?.open() ?? []);
     this.who = controllerIdentity(drives[0]?.backend.identitySeed ?? pool!.folder.identitySeed, serial);
     this.registers = ControllerRegisters.create(host.state.registers('nvme/registers', ControllerRegisters), {
@@ -113,7 +118,9 @@ export class Controller implements PciDevice {
   get hasVolatileCache(): boolean {
     // Also of namespaces that are not yet: drivers ask once.
     const made = this.#pool?.folder.volatileCache ?? false;
-    return made || this.namespaces.list.some(({ backend }) => backend.geometry.volatileCache);
+    return (
+      made || this.openDrive !== null || this.namespaces.list.some(({ backend }) => backend.geometry.volatileCache)
+    );
   }
 
   /** Doorbell Buffer Config is there: looking at guest memory costs no messages, and no page is polled instead. */

@@ -2,7 +2,7 @@ import { packageVersion, runDaemon } from '@sidecard/daemon';
 import { control } from './control/control.ts';
 import { Controller } from './controller.ts';
 import { doorbellsHelp, driveHelp, poolHelp } from './help.ts';
-import { openBacking, parseBacking } from './namespaces/backing.ts';
+import { driveOpener, openBacking, parseBacking } from './namespaces/backing.ts';
 import { createDoorbellPage } from './queues/doorbell-page.ts';
 
 interface Options {
@@ -24,15 +24,18 @@ await runDaemon<Options, Controller>({
       program.createOption('--doorbells <how>', doorbellsHelp).choices(['trapped', 'mapped']).default('trapped'),
     );
   },
-  create: ({ drive, pool, doorbells }, { native, instance }) => {
+  create: ({ drive, pool, doorbells, control: path }, { native, instance }) => {
     const backing = parseBacking(drive, pool);
-    return (host) =>
-      new Controller(host, {
-        ...openBacking(backing, { native, log: host.log, clock: host.clock, instance }),
+    return (host) => {
+      const driveHost = { native, log: host.log, clock: host.clock, instance };
+      return new Controller(host, {
+        ...openBacking(backing, driveHost),
+        openDrive: path === undefined ? null : driveOpener(driveHost),
         serial: backing.drives[0]?.serial ?? null,
         firmwareRevision: version,
         doorbellPage: doorbells === 'mapped' ? createDoorbellPage(native) : null,
       });
+    };
   },
   control,
 });

@@ -80,8 +80,8 @@ export interface BlockBackend extends PollSource {
   /** Measures the drive again, which somebody may have grown or cut. True when `geometry.sizeBytes` has changed. */
   remeasure(): boolean;
   /**
-   * Makes it larger, with zeroes, or smaller: nothing may be under way beyond the new end then. Durable once resolved. Rejects with a DriveError, and
-   * then it is no larger: `usage` where it cannot be of that size, with an errno where the host refuses.
+   * Makes it larger, with zeroes, or smaller: nothing may be under way beyond the new end then. Durable after a flush. Rejects with a DriveError and the
+   * drive as it was: `usage` where it cannot be of that size, with an errno where the host refuses.
    */
   setSize(sizeBytes: number): Promise<void>;
   /** A small file beside the image, named as it with `suffix` after it; null where nothing lasts beside it (memory, devices). */

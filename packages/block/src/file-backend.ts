@@ -13,7 +13,7 @@ import { FileSteps } from './file-steps.ts';
 import { FlushRecord } from './flush-record.ts';
 import { type ImageFile, usableBytes } from './image-file.ts';
 import { checkSize, truncateFile } from './image-size.ts';
-import { flushDrive, OwnFlush } from './own-flush.ts';
+import { OwnFlush } from './own-flush.ts';
 import { RangeHolds } from './range-holds.ts';
 import { RangeLocks } from './range-locks.ts';
 import { RangeOperations } from './range-operations.ts';
@@ -170,18 +170,14 @@ export class FileBackend implements BlockBackend {
     const { native, log } = this.#host;
     checkSize(native, this.#image, this.geometry, sizeBytes);
     const was = this.geometry.sizeBytes;
-    // Nothing new comes to what is cut off; what is added is nobody's until it lasts.
+    // Nothing new comes to what is cut off.
     if (sizeBytes < was) this.geometry.sizeBytes = sizeBytes;
-    const failed = (errno: number) =>
-      new DriveError('failure', `drive ${this.description}: ${errnoText(errno)}`, errno);
-    let errno = await truncateFile(this.#image.fd, sizeBytes);
+    const errno = await truncateFile(this.#image.fd, sizeBytes);
     if (errno !== 0) {
       this.geometry.sizeBytes = was;
-      throw failed(errno);
+      throw new DriveError('failure', `drive ${this.description}: ${errnoText(errno)}`, errno);
     }
-    // With all others who flush (FlushGroups).
-    errno = await flushDrive(this);
-    if (errno !== 0) throw failed(errno);
+    this.#changed = true;
     this.geometry.sizeBytes = sizeBytes;
     log.info({ drive: this.description, sizeBytes, was }, 'has another size');
   }

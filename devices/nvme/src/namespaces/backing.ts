@@ -1,9 +1,11 @@
+import { rmSync } from 'node:fs';
 import {
   type BlockBackend,
   checkDistinct,
   DriveError,
   type DriveHost,
   type DriveOptions,
+  openDrive,
   openDrives,
   parseDrive,
 } from '@sidecard/block';
@@ -45,6 +47,29 @@ export function openBacking({ drives, pool: options }: BackingOptions, host: Dri
     pool?.close();
     throw error;
   }
+}
+
+/** A drive that a person adds while the guest runs, opened. */
+export interface OpenedDrive {
+  readonly namespace: NamespaceOptions;
+  /** It is not wanted after all: closed again, and gone if it was made for this. */
+  discard(): void;
+}
+
+/** @throws Error, one line */
+export type DriveOpener = (drive: DriveOptions) => OpenedDrive;
+
+export function driveOpener(host: DriveHost): DriveOpener {
+  return (drive) => {
+    const created: string[] = [];
+    const backend = openDrive(drive, { ...host, created: (path) => void created.push(path) });
+    const discard = () => {
+      // Nothing is in flight, so this closes at once.
+      backend.close().catch(() => {});
+      for (const path of created) rmSync(path, { force: true });
+    };
+    return { namespace: driveNamespace(backend, drive), discard };
+  };
 }
 
 function openPool(options: PoolOptions, host: DriveHost): Pool {

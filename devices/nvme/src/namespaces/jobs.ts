@@ -64,21 +64,26 @@ export class Jobs {
   }
 
   /**
-   * Work on which namespaces there are: one after the other, the first at once. What has not begun when a reset takes its command back does not begin any
-   * more: nobody would hear of it, and a driver that resets again and again would pile it up.
+   * Work on which namespaces there are, for a command. What has not begun when a reset takes its command back does not begin any more: nobody would hear
+   * of it, and a driver that resets again and again would pile it up.
    */
   exclusive(work: () => Promise<Outcome>): Promise<Outcome> {
     const { processor } = this.#controller;
     const { generation } = processor;
-    const begin = async (): Promise<Outcome> => {
+    return this.inTurn(async () => {
       const isWanted = !this.stopping && generation === processor.generation;
       return isWanted ? work() : { failure: Status.internalError };
-    };
-    const next = this.#exclusives++ === 0 ? begin() : this.#last.then(begin);
+    });
+  }
+
+  /** Work on which namespaces there are, whoever wants it: one after the other, the first at once. It looks by itself whether the daemon ends. */
+  inTurn<Result>(work: () => Promise<Result>): Promise<Result> {
+    const next = this.#exclusives++ === 0 ? work() : this.#last.then(work);
     const ended = () => {
       this.#exclusives--;
     };
     this.#last = next.then(ended, ended);
+    this.run(this.#last);
     return next;
   }
 

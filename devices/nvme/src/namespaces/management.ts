@@ -10,6 +10,10 @@ import type { Namespace } from './namespace.ts';
 import type { Pool } from './pool.ts';
 
 const undeletable = mistake(Status.operationDenied, Field.nsid);
+const leaving = mistake(Status.invalidField, Field.nsid);
+
+/** Who wants it: a guest's work ends with its command, and a guest is told of what it has not done itself. */
+export type Asker = 'guest' | 'person';
 
 /** What is done to the namespaces there are (NVMe Base 2.0, 8.12): each change is durable before its command is answered, and they come one after the other. */
 export class NamespaceManagement {
@@ -51,9 +55,9 @@ export class NamespaceManagement {
   }
 
   /** @param nsid of a namespace, or all of them. What is under way in them ends first. */
-  delete(nsid: number): Promise<Outcome> {
-    return this.#controller.jobs.exclusive(async () => {
-      const { namespaces } = this.#controller;
+  delete(nsid: number, asker: Asker = 'guest'): Promise<Outcome> {
+    return this.#inTurn(asker, async () => {
+      const { namespaces, changed } = this.#controller;
       const one = namespaces.allocated(nsid);
       if (one === null && nsid !== allNamespaces) return { failure: namespaces.missing(nsid) };
       const all = one === null ? [...namespaces.list] : [one];
@@ -70,26 +74,36 @@ export class NamespaceManagement {
         for (const namespace of all) namespace.condemned = false;
         return { failure: this.#failed(error, 'namespaces cannot be deleted') };
       }
-      for (const namespace of all) namespaces.detach(namespace);
+      for (const namespace of all) {
+        if (asker === 'person') changed.attributes(namespace);
+        namespaces.detach(namespace);
+      }
       for (const namespace of all) await this.#remove(namespace);
       return { failure: Status.success };
     });
   }
 
   /** To the only controller there is. */
-  attach(nsid: number): Promise<Outcome> {
-    return this.#controller.jobs.exclusive(() => this.#setAttached(nsid, true));
+  attach(nsid: number, asker: Asker = 'guest'): Promise<Outcome> {
+    return this.#inTurn(asker, () => this.#setAttached(nsid, true));
   }
 
   /** What is under way in it ends first. */
-  detach(nsid: number): Promise<Outcome> {
-    return this.#controller.jobs.exclusive(() => this.#setAttached(nsid, false));
+  detach(nsid: number, asker: Asker = 'guest'): Promise<Outcome> {
+    return this.#inTurn(asker, () => this.#setAttached(nsid, false));
+  }
+
+  #inTurn(asker: Asker, work: () => Promise<Outcome>): Promise<Outcome> {
+    const { jobs } = this.#controller;
+    if (asker === 'guest') return jobs.exclusive(work);
+    return jobs.inTurn(async () => (jobs.stopping ? { failure: Status.internalError } : work()));
   }
 
   async #setAttached(nsid: number, attached: boolean): Promise<Outcome> {
     const { namespaces, changed } = this.#controller;
     const namespace = namespaces.allocated(nsid);
     if (namespace === null) return { failure: namespaces.missing(nsid) };
+    if (namespace.condemned) return { failure: leaving };
     if (namespace.formatting !== null) return { failure: Status.formatInProgress };
     if (namespace.attached === attached) {
       return { failure: mistake(attached ? Status.alreadyAttached : Status.notAttached, Field.nsid) };
@@ -116,7 +130,7 @@ export class NamespaceManagement {
     features.forgetNamespace(nsid);
     try {
       await this.#pool!.delete(nsid, backend);
-      host.log.info({ nsid }, 'the guest has deleted a namespace');
+      host.log.info({ nsid }, 'a namespace has been deleted');
     } catch (error) {
       host.log.warn({ nsid, error: String(error) }, 'the file of a deleted namespace stays until the next start');
     }

@@ -57,7 +57,7 @@ export class Namespace {
   }
   /** A format under way: its intent is in the notes. */
   formatting: { readonly remaining: number } | null = null;
-  /** It is being deleted. */
+  /** It is being deleted, or its drive is being removed. */
   condemned = false;
   /** Commands that have entered and not left. */
   users = 0;

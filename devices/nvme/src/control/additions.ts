@@ -1,0 +1,126 @@
+import { open, stat } from 'node:fs/promises';
+import { checkDistinct, DriveError, type DriveOptions, parseDrive } from '@sidecard/block';
+import { type ControlRequest, Refusal, type Route } from '@sidecard/daemon';
+import type { Controller } from '../controller.ts';
+import type { DriveOpener } from '../namespaces/backing.ts';
+import { resumeFormat } from '../namespaces/format-job.ts';
+import type { Namespace } from '../namespaces/namespace.ts';
+import { describeNamespace, namespaceSchema } from './namespace-record.ts';
+import { ending, refused } from './refused.ts';
+
+interface NewNamespace {
+  /** As after `--drive`. */
+  readonly drive: string;
+  readonly nsid?: number;
+  readonly attached?: boolean;
+}
+
+const body = {
+  type: 'object',
+  properties: {
+    drive: { type: 'string', maxLength: 8192, description: 'As after --drive at the command line.' },
+    nsid: { type: 'integer', minimum: 1, description: 'The lowest that is free, unless given.' },
+    attached: { type: 'boolean', description: 'Whether the guest is to have it at once; true unless given.' },
+  },
+  required: ['drive'],
+  additionalProperties: false,
+};
+
+/** Drives added while the guest runs. */
+export function additionRoutes(controller: Controller): Route[] {
+  const { openDrive } = controller;
+  if (openDrive === null) return [];
+  let last: Promise<void> = Promise.resolve();
+  return [
+    {
+      method: 'POST',
+      path: '/namespaces',
+      summary: 'Adds a drive, as --drive does. Answers its namespace.',
+      body,
+      answer: namespaceSchema,
+      refusals: {
+        409: 'The drive cannot be had, or there is no such nsid to be had.',
+        507: 'There is no room for it.',
+        503: 'The daemon ends.',
+      },
+      handle: async ({ body }: ControlRequest<NewNamespace>) => {
+        const drive = parsed(body.drive);
+        // One after the other: where a file system hangs, it has no more than one of the threads that all share.
+        last = last.then(() => reach(drive));
+        await last;
+        return describeNamespace(await controller.jobs.inTurn(async () => add(controller, openDrive, drive, body)));
+      },
+    },
+  ];
+}
+
+/** @throws Refusal 400 */
+function parsed(text: string): DriveOptions {
+  try {
+    return parseDrive(text);
+  } catch (error) {
+    throw refused(error);
+  }
+}
+
+/** Waits, elsewhere than on this thread, until the file system has the file at hand. What is wrong with it is said when it is opened. */
+async function reach({ kind, path }: DriveOptions): Promise<void> {
+  if (kind !== 'file') return;
+  try {
+    const stats = await stat(path);
+    // Others are not opened at all, some would wait for somebody.
+    if (stats.isFile() || stats.isBlockDevice()) await (await open(path, 'r')).close();
+  } catch {
+    // It is missing, or may not be read.
+  }
+}
+
+/** All of it between two turns of the device. */
+function add(controller: Controller, openDrive: DriveOpener, drive: DriveOptions, wanted: NewNamespace): Namespace {
+  const { namespaces, changed, jobs, host } = controller;
+  if (jobs.stopping) throw ending;
+  const nsid = freeNsid(controller, wanted.nsid);
+  for (const other of namespaces.list) checkOther(other, drive);
+  let namespace: Namespace;
+  try {
+    const opened = openDrive(drive);
+    try {
+      namespace = namespaces.add(nsid, opened.namespace);
+    } catch (error) {
+      opened.discard();
+      throw error;
+    }
+  } catch (error) {
+    throw refused(error);
+  }
+  host.log.info({ nsid, drive: namespace.backend.description }, 'a drive has been added');
+  if (wanted.attached ?? true) {
+    namespaces.attach(namespace);
+    changed.add(nsid);
+  }
+  if (namespace.notes.content.formatting !== undefined) jobs.run(resumeFormat(controller, namespace));
+  return namespace;
+}
+
+/** @throws Refusal */
+function freeNsid({ namespaces }: Controller, wanted: number | undefined): number {
+  const { limit } = namespaces;
+  if (wanted === undefined) {
+    if (namespaces.unused === 0) throw new Refusal(409, `there are ${limit} namespaces, as many as there can be (NN)`);
+    return namespaces.unused;
+  }
+  if (wanted > limit) throw new Refusal(400, `nsid ${wanted} is more than ${limit}, the largest that there is (NN)`);
+  if (namespaces.allocated(wanted) !== null) throw new Refusal(409, `there is a namespace ${wanted}`);
+  return wanted;
+}
+
+/** @throws Refusal 409 where a guest would take the two for the same. */
+function checkOther({ nsid, drive: other }: Namespace, drive: DriveOptions): void {
+  if (other === null) return;
+  try {
+    checkDistinct([other, drive]);
+  } catch (error) {
+    if (!(error instanceof DriveError)) throw error;
+    throw new Refusal(409, `${error.message}: namespace ${nsid} has it`);
+  }
+}
