@@ -24,7 +24,7 @@ const properties = {
   readOnly: flag,
   attached: { ...flag, description: 'The guest has it: it is active.' },
   state: {
-    enum: ['ready', 'formatting', 'notReady', 'deleting'],
+    enum: ['ready', 'formatting', 'notReady', 'removing'],
     description: 'notReady: commands fail until it has been formatted, since a format could not be recorded.',
   },
   formatRemainingPercent: { type: 'integer', minimum: 0, maximum: 100, description: 'Of a format under way.' },
@@ -69,7 +69,7 @@ export function describeNamespace(namespace: Namespace): { readonly [name in key
 }
 
 function stateOf({ condemned, formatting, unavailable }: Namespace): string {
-  if (condemned) return 'deleting';
+  if (condemned) return 'removing';
   if (formatting !== null) return 'formatting';
   return unavailable === Status.success ? 'ready' : 'notReady';
 }
