@@ -141,6 +141,11 @@ export class FakeNative implements Native {
     return this.#changed(stream.send(buffer.subarray(offset, offset + length), files as OpenFile[]));
   }
 
+  hangUp(fd: number): number {
+    this.#descriptors.as(fd, FakeStream)?.hangUp();
+    return this.close(fd);
+  }
+
   isListening(fd: number): number {
     if (this.#descriptors.as(fd, FakeListener)) return 1;
     return this.#descriptors.as(fd, FakeStream) ? 0 : this.#wrong(fd, ENOTSOCK);

@@ -42,6 +42,8 @@ export interface Native {
   receive(fd: number, buffer: Uint8Array, offset: number, length: number, fds: Int32Array, peek?: boolean): number;
   /** Bytes sent, perhaps fewer than `length`, or -EAGAIN. The `fds[0]` fds (at most 253) went with the first byte: send the rest without. */
   send(fd: number, buffer: Uint8Array, offset: number, length: number, fds: Int32Array | null): number;
+  /** Closes a stream. The peer reads what was sent to it and then the end, also when bytes of its own were left unread: `close` would reset it. */
+  hangUp(fd: number): number;
   /** 1 for a listening socket, 0, or -ENOTSOCK. */
   isListening(fd: number): number;
 

@@ -135,6 +135,20 @@ describe.each(natives)('sockets: $name', ({ create, openFds }) => {
     native.close(d);
   });
 
+  it('hangs up: the peer reads what it was sent and then the end, whatever it has sent itself', () => {
+    const before = openFds(native);
+    const [a, b] = native.socketPair();
+    const event = native.eventfd();
+    for (let i = 0; i < 3; i++) sendFds(b, new Uint8Array(5000), event);
+    native.send(a, bytes(7), 0, 1, null);
+    expect(native.hangUp(a)).toBe(0);
+    expect([read(b), buffer[0], read(b), read(b)]).toEqual([1, 7, 0, 0]);
+    expect(native.send(b, bytes(1), 0, 1, null)).toBe(-EPIPE);
+    for (const fd of [b, event]) native.close(fd);
+    expect(openFds(native), 'the fds that nobody has read are closed').toBe(before);
+    expect(native.hangUp(99_999)).toBe(-EBADF);
+  });
+
   it('never blocks on a peer that does not read', () => {
     withPair((a, b) => {
       const big = new Uint8Array(1 << 20);

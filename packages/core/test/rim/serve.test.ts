@@ -1,5 +1,5 @@
 import { existsSync, mkdtempSync, readdirSync, readlinkSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { constants, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as after, setImmediate as soon } from 'node:timers/promises';
 import { loadNative } from '@sidecard/native';
@@ -61,6 +61,16 @@ class Client {
     throw new Error('no reply');
   }
 
+  /** How the stream ends: 0, or a negative errno. What comes before that is thrown away. */
+  async ending(): Promise<number> {
+    for (let i = 0; i < 100_000; i++) {
+      const count = native.receive(this.channel.wakeFd, this.#bytes, 0, this.#bytes.length, this.#fds.raw);
+      if (count <= 0 && count !== -constants.errno.EAGAIN) return count;
+      await soon();
+    }
+    throw new Error('the stream does not end');
+  }
+
   request(command: number, payload?: Uint8Array, fd?: number): Promise<Uint8Array> {
     this.send(command, payload, fd);
     return this.receive();
@@ -112,6 +122,22 @@ test('a socket file that is left over is replaced, one that is in use is not', a
   await client.version();
   expect(await client.readByte()).toBe(0xed);
   client.channel.close();
+});
+
+test('who is refused, and who is left when the daemon ends, reads the end of the stream: a reset would end QEMU', async () => {
+  const socketPath = join(folder, 'edu.sock');
+  const server = await started({ socketPath });
+  const first = new Client(socketPath);
+  await first.version();
+  // What they send is there when the server closes their connections, and unread.
+  const second = new Client(socketPath);
+  second.send(Command.version, new Uint8Array(4));
+  expect(await second.ending()).toBe(0);
+  const closed = server.close();
+  first.send(Command.version, new Uint8Array(4));
+  await closed;
+  expect(await first.ending()).toBe(0);
+  for (const { channel } of [first, second]) channel.close();
 });
 
 test.each([

@@ -194,6 +194,16 @@ static napi_value send_to(napi_env env, napi_callback_info info) {
   return outcome(env, sendmsg(fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL));
 }
 
+/* Who closes a stream with bytes unread has its peer told ECONNRESET: so nothing more is let in, what is there is thrown away, fds with it, and then it closes. */
+static napi_value hang_up(napi_env env, napi_callback_info info) {
+  ARGUMENTS(1);
+  int fd = int_of(env, argv[0]);
+  char unread[4096];
+  shutdown(fd, SHUT_RDWR);
+  while (recv(fd, unread, sizeof(unread), MSG_DONTWAIT) > 0) {}
+  return outcome(env, close(fd));
+}
+
 static napi_value is_listening(napi_env env, napi_callback_info info) {
   ARGUMENTS(1);
   int value = 0;
@@ -201,7 +211,6 @@ static napi_value is_listening(napi_env env, napi_callback_info info) {
   if (getsockopt(int_of(env, argv[0]), SOL_SOCKET, SO_ACCEPTCONN, &value, &size) < 0) return integer(env, -errno);
   return integer(env, value != 0);
 }
-
 
 const function_t socket_functions[] = {
     {"listen", listen_at},
@@ -212,6 +221,7 @@ const function_t socket_functions[] = {
     {"socketPair", socket_pair},
     {"receive", receive},
     {"send", send_to},
+    {"hangUp", hang_up},
     {"isListening", is_listening},
     {NULL, NULL},
 };

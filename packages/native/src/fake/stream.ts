@@ -91,12 +91,19 @@ export class FakeStream extends OpenFile {
     return -ECONNRESET;
   }
 
+  /** Nothing comes in or goes out any more, and what came is thrown away. */
+  hangUp(): void {
+    this.#discard();
+    if (this.peer !== null) this.peer.peer = null;
+    this.peer = null;
+  }
+
   override released(): void {
-    if (this.peer !== null) {
-      this.peer.#reset = this.#buffers.length > 0;
-      this.peer.peer = null;
-      this.peer = null;
-    }
+    if (this.peer !== null) this.peer.#reset = this.#buffers.length > 0;
+    this.hangUp();
+  }
+
+  #discard(): void {
     for (const buffer of this.#buffers) for (const file of buffer.files) file.release();
     this.#buffers = [];
   }
