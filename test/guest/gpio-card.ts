@@ -1,8 +1,7 @@
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type ControlClient, openControl } from '@sidecard/daemon';
-import { DeviceProcess, type Guest } from '@sidecard/guest';
+import { type Guest, startDevice } from '@sidecard/guest';
+import type { DaemonProcess } from '@sidecard/testing';
 
 export interface Levels {
   readonly [line: string]: 0 | 1;
@@ -10,30 +9,21 @@ export interface Levels {
 
 /** A GPIO card as a daemon, and the world's end of its lines. */
 export class GpioCard {
-  readonly device: DeviceProcess;
+  readonly device: DaemonProcess;
   readonly control: ControlClient;
   readonly controlPath: string;
-  readonly #folder: string;
   #killed = false;
 
-  private constructor(folder: string, controlPath: string, device: DeviceProcess, control: ControlClient) {
-    this.#folder = folder;
-    this.controlPath = controlPath;
+  private constructor(device: DaemonProcess, controlPath: string, control: ControlClient) {
     this.device = device;
+    this.controlPath = controlPath;
     this.control = control;
   }
 
   static async start(...args: readonly string[]): Promise<GpioCard> {
-    const folder = mkdtempSync(join(tmpdir(), 'sidecard-gpio-'));
-    const controlPath = join(folder, 'control.sock');
-    try {
-      const all = ['--control', controlPath, ...args];
-      const device = await DeviceProcess.start('sidecard-gpio-idio16', join(folder, 'gpio.sock'), all);
-      return new GpioCard(folder, controlPath, device, await openControl(controlPath));
-    } catch (error) {
-      rmSync(folder, { recursive: true, force: true });
-      throw error;
-    }
+    const device = await startDevice('sidecard-gpio-idio16', ['--control', '{folder}/control.sock', ...args]);
+    const controlPath = join(device.folder, 'control.sock');
+    return new GpioCard(device, controlPath, await openControl(controlPath));
   }
 
   /** What a test that failed wants to see beside its own error. */
@@ -76,26 +66,18 @@ export class GpioCard {
 
   /** Ends the daemon, which must have survived everything so far and must end cleanly, unless it was killed. */
   async stop(): Promise<void> {
-    if (this.#killed) return;
     const survived = this.device.running;
-    const status = await this.#end();
-    if (!survived || status !== 0) throw new Error(`sidecard-gpio-idio16 ended with ${status}:\n${this.device.log}`);
+    this.control.close();
+    const status = await this.device.stop();
+    await this.device.remove();
+    if (this.#killed || (survived && status === 0)) return;
+    throw new Error(`sidecard-gpio-idio16 ended with ${status}:\n${this.device.log}`);
   }
 
   /** SIGKILL, as the machine's memory running out would. */
   async kill(): Promise<void> {
     this.#killed = true;
     await this.device.kill();
-    await this.#end();
-  }
-
-  async #end(): Promise<number | string> {
-    this.control.close();
-    try {
-      return await this.device.stop();
-    } finally {
-      rmSync(this.#folder, { recursive: true, force: true });
-    }
   }
 }
 

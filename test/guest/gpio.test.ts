@@ -1,10 +1,9 @@
 /** What an unchanged Linux does with the GPIO card: issue 11, "devices/gpio-idio16". */
-import { execFile } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { promisify } from 'node:util';
 import { Guest } from '@sidecard/guest';
+import { Program } from '@sidecard/testing';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { allInputs, GpioCard, type Levels, mapInputs } from './gpio-card.ts';
 import { inOrder, makeEdges, periodMs } from './gpio-edges.ts';
@@ -158,9 +157,10 @@ describe.skipIf(noGuests)('GPIO cards in a Linux guest', () => {
     const before = await card.counter('sidecard_gpio_interrupts_total');
     await monitor.start(guest, chip, ['IIN9']);
     const steps = Array.from({ length: 201 }, (_, step) => `${step * periodMs},${(step + 1) & 1}`);
-    const playing = promisify(execFile)(program, ['ctl', '--control', card.controlPath, 'wave', '-']);
-    playing.child.stdin!.end(`ms,IN9\n${steps.join('\n')}\n`);
-    await playing;
+    const wave = `ms,IN9\n${steps.join('\n')}\n`;
+    const played = await new Program([program, 'ctl', '--control', card.controlPath, 'wave', '-'], { input: wave })
+      .ended;
+    expect([played.code, played.stderr]).toEqual([0, expect.stringContaining('201 steps')]);
     // The wave does not wait for the guest: edges that come before it has served the last are one interrupt with it.
     const interrupts = (await card.counter('sidecard_gpio_interrupts_total')) - before;
     await monitor.seen(interrupts);

@@ -3,7 +3,6 @@ export { otherReleases, ProvisionError, type Release } from './archive.ts';
 export { bootDiskBytes, writeBootDisk } from './boot-disk.ts';
 export { provisionBrowser } from './browser.ts';
 export { startDevice } from './device.ts';
-export { DeviceProcess } from './device-process.ts';
 export { type FirmwareName, provisionFirmware } from './firmware.ts';
 export { dataBytes, dataDigest, dataFile, greeting, writeFirmwareDisk } from './firmware-disk.ts';
 export { FirmwareMachine } from './firmware-machine.ts';
