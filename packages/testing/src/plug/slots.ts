@@ -17,9 +17,13 @@ import type { QemuCommand } from './transport.ts';
 export type MemoryKind = 'shared' | 'messages' | 'late-messages';
 
 export interface SlotOptions {
-  readonly memory: MemoryKind;
-  readonly ramBytes: number;
+  /** Shared unless given. */
+  readonly memory?: MemoryKind;
+  /** Guest memory, 16 MiB unless given; QEMU has more. */
+  readonly ramBytes?: number;
 }
+
+const RAM_BYTES = 16 * 2 ** 20;
 
 /** A slot of a machine, with the device of a server in it. */
 export interface Slot {
@@ -37,54 +41,55 @@ export function slotInProcess(native: Native, server: InProcessServer, options: 
   return clientSlot(native, server.connect()!, options);
 }
 
-export function slotBySocket(native: Native, server: InProcessServer, options: SlotOptions): Slot {
-  const folder = mkdtempSync(join(tmpdir(), 'sidecard-'));
-  try {
-    const path = join(folder, 'socket');
-    server.listen(path);
-    return clientSlot(
-      native,
-      SocketTransport.connect(native, path, () => server.turn()),
-      options,
-    );
-  } finally {
-    rmSync(folder, { recursive: true });
-  }
+/** `turn` gives the server time, if it is one of this process. */
+export function slotBySocket(native: Native, path: string, options: SlotOptions, turn?: () => boolean): Slot {
+  return clientSlot(native, SocketTransport.connect(native, path, turn), options);
 }
 
+/** `turn` gives the server time, if it is one of this process. */
 export async function slotOfQemu(
   native: Native,
+  path: string,
+  { memory = 'shared', ramBytes = RAM_BYTES }: SlotOptions,
+  { command, env = {} }: QemuCommand,
+  turn?: () => boolean,
+): Promise<Slot> {
+  const machine = await QtestMachine.start(native, {
+    ...{ command, env, sockets: [path] },
+    memoryMiB: Math.max(128, Math.ceil(ramBytes / 2 ** 20) + 1),
+    sharedMemory: memory === 'shared',
+    ...(turn !== undefined && { deviceTurn: turn }),
+  });
+  const [port] = machine.ports;
+  return {
+    port: port!,
+    client: null,
+    settle: () => machine.settle(),
+    reset: () => machine.reset(),
+    close: () => machine.close(),
+  };
+}
+
+/** A slot for a server of this process, which listens on a path while it is being connected to. */
+export async function slotOfServer(
   server: InProcessServer,
-  { memory, ramBytes, command, env = {} }: SlotOptions & QemuCommand,
+  connect: (path: string) => Slot | Promise<Slot>,
 ): Promise<Slot> {
   const folder = mkdtempSync(join(tmpdir(), 'sidecard-'));
   try {
     const path = join(folder, 'socket');
     server.listen(path);
-    const machine = await QtestMachine.start(native, {
-      ...{ command, env, sockets: [path] },
-      memoryMiB: Math.max(128, Math.ceil(ramBytes / 2 ** 20) + 1),
-      sharedMemory: memory === 'shared',
-      deviceTurn: () => server.turn(),
-    });
-    const [port] = machine.ports;
-    return {
-      port: port!,
-      client: null,
-      settle: () => machine.settle(),
-      reset: () => machine.reset(),
-      close: () => machine.close(),
-    };
+    return await connect(path);
   } finally {
     rmSync(folder, { recursive: true });
   }
 }
 
-function clientSlot(native: Native, transport: ClientTransport, { memory, ramBytes }: SlotOptions): Slot {
+function clientSlot(native: Native, transport: ClientTransport, options: SlotOptions): Slot {
+  const { memory = 'shared', ramBytes: sizeBytes = RAM_BYTES } = options;
   const client = new VfioUserClient(transport);
   client.version();
-  const ram =
-    memory === 'shared' ? GuestRam.shared(native, { sizeBytes: ramBytes }) : GuestRam.private({ sizeBytes: ramBytes });
+  const ram = memory === 'shared' ? GuestRam.shared(native, { sizeBytes }) : GuestRam.private({ sizeBytes });
   client.mapRam(ram);
   const late = memory === 'late-messages';
   if (late) client.wire.dma.hold();

@@ -1,9 +1,10 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setImmediate, setTimeout as sleep } from 'node:timers/promises';
 import type { Native } from '@sidecard/native';
+import { spawnChild } from '../process/child.ts';
 import { LineSocket, Qmp } from '../qmp/index.ts';
 import { QtestConnection } from './qtest-connection.ts';
 import { QtestPort } from './qtest-port.ts';
@@ -70,8 +71,7 @@ export class QtestMachine {
     const listening = native.listen(path, 0o600, 1);
     const monitor = join(folder, 'qmp');
     const qmp = new Qmp(await LineSocket.listen(monitor));
-    const [program, ...first] = options.command;
-    const child = spawn(program!, [...first, ...machineArguments(path, monitor, options)], {
+    const child = spawnChild([...options.command, ...machineArguments(path, monitor, options)], {
       env: { ...process.env, ...options.env },
       stdio: ['ignore', 'ignore', 'pipe'],
     });
