@@ -6,6 +6,7 @@ export const Status = {
   dataTransferError: 0x004,
   internalError: 0x006,
   abortRequested: 0x007,
+  abortedSqDeletion: 0x008,
   failedFused: 0x009,
   missingFused: 0x00a,
   invalidNamespace: 0x00b,
@@ -65,6 +66,7 @@ export function mayRetry(status: StatusCode): boolean {
     case Status.dataTransferError:
     case Status.internalError:
     case Status.abortRequested:
+    case Status.abortedSqDeletion:
     case Status.commandInterrupted:
     case Status.namespaceNotReady:
     case Status.formatInProgress:

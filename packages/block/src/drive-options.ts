@@ -4,12 +4,26 @@ import { mostBytes, mostMemoryBytes, parseSize } from './size.ts';
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 
 /** What is read, while it is read. */
-interface Reading extends Mutable<Omit<DriveOptions, 'stallMs'>> {
+interface Reading extends Mutable<Omit<DriveOptions, 'stallMs' | 'limits'>> {
+  iops: number | null;
+  bytesPerSecond: number | null;
   onStall: 'wait' | 'error';
   afterMs: number;
 }
 
-const KEYS = ['file', 'size', 'cache', 'readonly', 'discard', 'serial', 'lba', 'on-stall', 'after'] as const;
+const KEYS = [
+  'file',
+  'size',
+  'cache',
+  'readonly',
+  'discard',
+  'serial',
+  'lba',
+  'iops',
+  'bps',
+  'on-stall',
+  'after',
+] as const;
 type Key = (typeof KEYS)[number];
 
 /** Linux waits 30 s for an NVMe command before it aborts and resets. */
@@ -34,6 +48,8 @@ export function parseDrive(text: string): DriveOptions {
     discard: 'unmap',
     serial: null,
     lba: null,
+    iops: null,
+    bytesPerSecond: null,
     onStall: 'wait',
     afterMs: DEFAULT_STALL_MS,
   };
@@ -50,8 +66,8 @@ export function parseDrive(text: string): DriveOptions {
   for (const part of special !== null || options.path !== '' ? parts.slice(1) : parts) apply(options, part, text, seen);
   check(options, text);
   if (seen.has('after') && options.onStall !== 'error') throw usage(text, 'after= belongs to on-stall=error');
-  const { onStall, afterMs, ...drive } = options;
-  return { ...drive, stallMs: onStall === 'error' ? afterMs : null };
+  const { onStall, afterMs, iops, bytesPerSecond, ...drive } = options;
+  return { ...drive, stallMs: onStall === 'error' ? afterMs : null, limits: { iops, bytesPerSecond } };
 }
 
 /** `readonly,file=x`: a word alone in front is an option only when the file is named after it. */
@@ -97,6 +113,12 @@ function apply(options: Reading, part: string, text: string, seen: Set<string>):
     case 'lba':
       options.lba = oneOf(key, value, ['512', '4096'], text) === '512' ? 512 : 4096;
       break;
+    case 'iops':
+      options.iops = limitOf(/^\d+$/.test(value) ? Number(value) : null, value, 'number of operations (as 5000)', text);
+      break;
+    case 'bps':
+      options.bytesPerSecond = limitOf(parseSize(value), value, 'size (as 100M: 100 MiB a second)', text);
+      break;
     case 'on-stall':
       options.onStall = oneOf(key, value, ['wait', 'error'], text);
       break;
@@ -126,6 +148,13 @@ function sizeOf(value: string, text: string): number {
   if (bytes === null) throw usage(text, `'${value}' is no size (as 512M, 10G, 1T)`);
   if (bytes > mostBytes) throw usage(text, `${value} is more than 8 PiB`);
   return bytes;
+}
+
+/** A limit; null for 0, which is none. */
+function limitOf(number: number | null, value: string, what: string, text: string): number | null {
+  if (number === null) throw usage(text, `'${value}' is no ${what}`);
+  if (number > Number.MAX_SAFE_INTEGER) throw usage(text, `${value} is more than can be counted`);
+  return number === 0 ? null : number;
 }
 
 /** Milliseconds of `25s`, `1.5s`, `1500ms`. */

@@ -1,5 +1,6 @@
 import type { Clock, Log } from '@sidecard/core';
 import type { Native } from '@sidecard/native';
+import type { Limits } from './limiter.ts';
 
 /** What `--drive` says. */
 export interface DriveOptions {
@@ -18,6 +19,8 @@ export interface DriveOptions {
   readonly lba: 512 | 4096 | null;
   /** `on-stall=error`: how long a request may take before it fails, ms. Null: requests wait for the drive (storage.md, Stalls). */
   readonly stallMs: number | null;
+  /** `iops=`, `bps=`: at first; whoever shows the drive to a guest keeps to them (Limiter). */
+  readonly limits: Limits;
 }
 
 /** One line for the person at the command line. `usage` is a wrong `--drive` (exit code 2), `failure` a drive that can't be had (1). */

@@ -11,6 +11,7 @@ const defaults = {
   serial: null,
   lba: null,
   stallMs: null,
+  limits: { iops: null, bytesPerSecond: null },
 };
 
 test.each([
@@ -34,6 +35,10 @@ test.each([
   ['after=1500ms,on-stall=error,file=disk.img', { path: 'disk.img', stallMs: 1500 }],
   ['on-stall=error,after=0.5s,file=disk.img', { path: 'disk.img', stallMs: 500 }],
   ['on-stall', { path: 'on-stall' }],
+  ['disk.img,iops=5000', { path: 'disk.img', limits: { iops: 5000, bytesPerSecond: null } }],
+  ['bps=1.5M,iops=1,file=disk.img', { path: 'disk.img', limits: { iops: 1, bytesPerSecond: 1.5 * 2 ** 20 } }],
+  ['disk.img,iops=0,bps=0', { path: 'disk.img' }],
+  ['iops', { path: 'iops' }],
   ['mem:1G', { kind: 'memory', sizeBytes: 2 ** 30 }],
   ['null:1T,lba=4096', { kind: 'null', sizeBytes: 2 ** 40, lba: 4096 }],
 ])('%s', (text, options) => {
@@ -68,6 +73,17 @@ test.each([
   ['disk.img,on-stall=error,after=-1s', "'-1s' is no time"],
   ['disk.img,on-stall=error,after=0s', 'after= is 100ms to 1 day'],
   ['disk.img,on-stall=error,after=86401s', 'after= is 100ms to 1 day'],
+  ['disk.img,iops=many', "'many' is no number of operations (as 5000)"],
+  ['disk.img,iops=-1', "'-1' is no number of operations"],
+  ['disk.img,iops=0.5', "'0.5' is no number of operations"],
+  ['disk.img,iops=1e3', "'1e3' is no number of operations"],
+  ['disk.img,iops=99999999999999999999', 'more than can be counted'],
+  ['disk.img,iops=', 'iops= needs a value'],
+  ['disk.img,iops', 'iops= needs a value'],
+  ['disk.img,iops=1,iops=2', 'iops= is given twice'],
+  ['disk.img,bps=fast', "'fast' is no size (as 100M: 100 MiB a second)"],
+  ['disk.img,bps=-1', "'-1' is no size"],
+  ['disk.img,bps=9000000P', 'more than can be counted'],
   ['mem:1G,size=2G', 'the size is given twice'],
   ['mem:', "'' is no size"],
   ['null:1X', "'1X' is no size"],

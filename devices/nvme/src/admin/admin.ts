@@ -96,7 +96,7 @@ const noQueue = mistake(Status.invalidField, Field.cdw10);
 const wrongShadow = mistake(Status.invalidField, Field.prp1);
 const wrongEventIndexes = mistake(Status.invalidField, Field.prp2);
 
-/** Abort (5.1): what is at a drive cannot be taken back, and says so in dword 0. An event request can. */
+/** Abort (5.1): what is at a drive cannot be taken back, and says so in dword 0. An event request can, and what waits for the limits of a drive. */
 function abort(controller: Controller, command: Command): boolean {
   const { cdw10 } = command.sqe;
   const queue = controller.queues.submission[cdw10 & 0xffff];
@@ -104,7 +104,8 @@ function abort(controller: Controller, command: Command): boolean {
   const { completions } = queue;
   const possible = queue.id === 0 && completions.hasRoom && controller.events.has(cdw10 >>> 16);
   if (command.step === 0 && !possible) {
-    command.result = 1;
+    const count = controller.processor.refuseLimited(queue, Status.abortRequested, cdw10 >>> 16);
+    command.result = count > 0 ? 0 : 1;
     return true;
   }
   command.step = 1;

@@ -11,6 +11,7 @@ import { maxSegments } from '../limits.ts';
 import type { Namespace } from '../namespaces/namespace.ts';
 import type { SubmissionQueue } from '../queues/submission-queue.ts';
 import { doNotRetry, type Failure, locationOf, mayRetry, statusOf } from '../status.ts';
+import { CommandAdmission } from './admission.ts';
 import type { CompletionEntry, SubmissionEntry } from './commands.ts';
 import { PrpWalk } from './prp.ts';
 import { SglWalk } from './sgl.ts';
@@ -38,6 +39,8 @@ export const Phase = { free: 0, fetching: 1, executing: 2, completed: 3, posting
 /** What takes a command further, when what it waited for has ended: the processor. */
 export interface CommandRunner {
   resumed(command: Command): void;
+  /** The limits of the drive, which it waited for, let it go on. */
+  admitted(command: Command): void;
 }
 
 /** What a command asks of a drive. */
@@ -119,6 +122,7 @@ export class Command extends DmaTask {
   #payload: HostBuffer | null = null;
   #drive: ScatterList | null = null;
   #hold: CommandHold | null = null;
+  #admission: CommandAdmission | null = null;
   #holdsRange = false;
 
   /** `resume`, for who defers it. */
@@ -247,8 +251,19 @@ export class Command extends DmaTask {
     this.namespace!.backend.letGo(this.#hold!);
   }
 
+  /** What it waits as for the limits of a drive, where there are any. */
+  get admission(): CommandAdmission {
+    this.#admission ??= new CommandAdmission(this);
+    return this.#admission;
+  }
+  /** It waits for the limits of a drive: then it is parked. */
+  get isLimited(): boolean {
+    return this.#admission !== null && this.#admission.limiter !== null;
+  }
+
   /** Lets all memory go, the range and the namespace. */
   release(): void {
+    if (this.#admission !== null) this.#admission.clear();
     this.letRangeGo();
     this.mate = null;
     if (this.namespace !== null) {
@@ -275,5 +290,9 @@ export class Command extends DmaTask {
 
   resume(): void {
     this.#runner.resumed(this);
+  }
+
+  admitted(): void {
+    this.#runner.admitted(this);
   }
 }

@@ -6,7 +6,7 @@ import { ioOpcodes } from '../io/io.ts';
 import { adminSlots, commandSlots, stagedCommands } from '../limits.ts';
 import type { CompletionQueue } from '../queues/completion-queue.ts';
 import type { SubmissionQueue } from '../queues/submission-queue.ts';
-import { Field, mistake, Status } from '../status.ts';
+import { type Failure, Field, mistake, Status } from '../status.ts';
 import { Command, type CommandRunner, commandColumns, Phase } from './command.ts';
 import { CompletionEntry, SubmissionEntry } from './commands.ts';
 
@@ -98,6 +98,26 @@ export class Processor implements CommandRunner {
   resumed(command: Command): void {
     this.advance(command);
     this.#controller.wake();
+  }
+
+  /** A controller that has stopped begins nothing more: then the command stays as it is until a reset takes it back. */
+  admitted(command: Command): void {
+    if (!this.#controller.running) return;
+    this.unpark(command);
+    this.#controller.wake();
+  }
+
+  /** Ends the commands of a queue that wait for the limits of a drive, or the one of them with that CID. How many there were. */
+  refuseLimited(queue: SubmissionQueue, failure: Failure, cid: number | null = null): number {
+    let count = 0;
+    for (const command of this.#commands) {
+      if (command === null || command.queue !== queue || !command.isLimited) continue;
+      if (cid !== null && command.cid !== cid) continue;
+      count++;
+      command.admission.refuse(failure);
+      this.unpark(command);
+    }
+    return count;
   }
 
   /** The command waits for something that is no I/O, and somebody calls `unpark`. Always false, so that handlers answer with it. */

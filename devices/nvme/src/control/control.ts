@@ -3,6 +3,7 @@ import type { Controller } from '../controller.ts';
 import { additionRoutes } from './additions.ts';
 import { attachmentRoutes } from './attachment.ts';
 import { failureRoutes } from './failures.ts';
+import { limitMetrics, limitRoutes } from './limits.ts';
 import { controllerMetrics } from './metrics.ts';
 import { namespaceRoutes } from './namespace-routes.ts';
 import { removalRoutes } from './removals.ts';
@@ -18,7 +19,8 @@ export function control(controller: Controller): DeviceControl {
       ...sizeRoutes(controller),
       ...attachmentRoutes(controller),
       ...failureRoutes(controller),
+      ...limitRoutes(controller),
     ],
-    metrics: [...controllerMetrics(controller)],
+    metrics: [...controllerMetrics(controller), ...limitMetrics(controller)],
   };
 }

@@ -1,5 +1,6 @@
 import type { BlockOperation } from '@sidecard/block';
 import type { DmaDirection } from '@sidecard/core';
+import { admissionPending, admit } from '../command/admission.ts';
 import type { Command } from '../command/command.ts';
 import { beginData, walkData } from '../command/transfer.ts';
 import type { Controller } from '../controller.ts';
@@ -69,8 +70,8 @@ export const located = 2;
 export const ended = 9;
 
 /**
- * Checks the command, and finds the guest's side of its data: then its step is `located`. False while that is under way, or when the command
- * has failed (its step is `ended`).
+ * Checks the command, and finds the guest's side of its data: then its step is `located`. False while that is under way (the
+ * limits of the drive come first), or when the command has failed (its step is `ended`).
  * @param check what else may be wrong with it, before its data is looked at.
  */
 export function locateBlocks(
@@ -81,14 +82,16 @@ export function locateBlocks(
 ): boolean {
   let failure: Failure = walkPending;
   if (command.step === Step.check) {
-    command.step = Step.walk;
     failure = enterBlocks(controller, command);
     if (failure === Status.success) {
       const lengthBytes = blockBytes(command);
       if (lengthBytes > maxTransferBytes) failure = tooLong;
       else if (check !== null) failure = check(controller, command);
+      if (failure === Status.success) failure = admit(controller, command, 1, lengthBytes);
+      if (failure === admissionPending) return false;
       if (failure === Status.success) failure = beginData(controller, command, direction, lengthBytes);
     }
+    command.step = Step.walk;
   }
   if (failure === walkPending) failure = walkData(controller, command);
   if (failure === walkPending) return false;

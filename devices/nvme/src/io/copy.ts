@@ -1,3 +1,4 @@
+import { admissionPending, admit, operationsOf } from '../command/admission.ts';
 import type { Command } from '../command/command.ts';
 import { makeBuffer } from '../command/drive-memory.ts';
 import { receive, transferred } from '../command/transfer.ts';
@@ -47,7 +48,11 @@ export function copy(controller: Controller, command: Command): boolean {
   if (command.step < transferred) {
     if (!receive(controller, command, rangeCount(command) * entrySize(command))) return false;
     if (command.status !== Status.success) return true;
-    const failure = checkRanges(command);
+  }
+  if (command.step === transferred) {
+    let failure = checkRanges(command);
+    if (failure === Status.success) failure = admitBlocks(controller, command);
+    if (failure === admissionPending) return false;
     if (failure !== Status.success) return command.fail(failure);
     command.step = Step.holding;
     const { lbaBytes } = command.namespace!;
@@ -88,6 +93,12 @@ function checkRanges(command: Command): Failure {
   }
   command.lba = command.slba;
   return namespace.contains(command.slba, total) ? Status.success : outOfRange;
+}
+
+/** All of it is read, and written. Before it has its range: nobody waits for limits while others wait for a range. */
+function admitBlocks(controller: Controller, command: Command): Failure {
+  const lengthBytes = totalBlocks(command) * command.namespace!.lbaBytes;
+  return admit(controller, command, 2 * operationsOf(lengthBytes), 2 * lengthBytes);
 }
 
 /** True when all is copied, or when the command has failed. */

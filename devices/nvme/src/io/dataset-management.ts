@@ -1,10 +1,11 @@
 import { HostBuffer } from '@sidecard/core';
+import { admissionPending, admit } from '../command/admission.ts';
 import type { Command } from '../command/command.ts';
 import { DatasetRange } from '../command/commands.ts';
 import { receive, transferred } from '../command/transfer.ts';
 import type { Controller } from '../controller.ts';
 import type { Namespace } from '../namespaces/namespace.ts';
-import { Field, mistake, Status } from '../status.ts';
+import { type Failure, Field, mistake, Status } from '../status.ts';
 import { check, enterNamespace } from './blocks.ts';
 
 /** Dword 11 (NVM 1.0, figure 34): deallocate. The hints for reads and writes are only hints. */
@@ -19,11 +20,13 @@ const range = DatasetRange.over(HostBuffer.alloc(DatasetRange.sizeBytes));
 /** Dataset Management (NVM Command Set 1.0, 3.2.3). Ranges are discarded one after the other; `command.cursor` is the next. */
 export function manageDataset(controller: Controller, command: Command): boolean {
   if (command.namespace === null) {
-    const failure = enterNamespace(controller, command);
+    let failure = enterNamespace(controller, command);
+    if (failure === Status.success) failure = admitRanges(controller, command);
+    if (failure === admissionPending) return false;
     if (failure !== Status.success) return command.fail(failure);
   }
   const namespace = command.namespace!;
-  const ranges = (command.words[10]! & 0xff) + 1;
+  const ranges = rangeCount(command);
   if (command.step < transferred) {
     if (!receive(controller, command, ranges * DatasetRange.sizeBytes)) return false;
     if (command.status !== Status.success) return true;
@@ -38,6 +41,16 @@ export function manageDataset(controller: Controller, command: Command): boolean
     if (namespace.readOnly) return command.fail(mistake(Status.namespaceWriteProtected, Field.nsid));
   }
   return discard(controller, command, namespace, ranges);
+}
+
+function rangeCount(command: Command): number {
+  return (command.words[10]! & 0xff) + 1;
+}
+
+/** Each range is an operation of the drive, and moves nothing. */
+function admitRanges(controller: Controller, command: Command): Failure {
+  const isHint = (command.words[11]! & deallocate) === 0;
+  return isHint ? Status.success : admit(controller, command, rangeCount(command), 0);
 }
 
 function discard(controller: Controller, command: Command, namespace: Namespace, ranges: number): boolean {

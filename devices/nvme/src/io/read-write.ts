@@ -1,3 +1,4 @@
+import { admissionPending, admit, operationsOf } from '../command/admission.ts';
 import type { Command } from '../command/command.ts';
 import type { Controller } from '../controller.ts';
 import { type Failure, Status } from '../status.ts';
@@ -83,6 +84,8 @@ export function writeZeroes(controller: Controller, command: Command): boolean {
   if (command.step === 0) {
     let failure = enterBlocks(controller, command);
     if (failure === Status.success) failure = checkWritable(controller, command);
+    if (failure === Status.success) failure = admitZeroes(controller, command);
+    if (failure === admissionPending) return false;
     if (failure !== Status.success) return command.fail(failure);
     command.step = WriteStep.atDrive;
     findMarks(command, command.blocks);
@@ -93,4 +96,10 @@ export function writeZeroes(controller: Controller, command: Command): boolean {
   }
   if (command.step === WriteStep.atDrive && !check(controller, command, 'writeZeroes')) return true;
   return clearMarks(controller, command, command.blocks, WriteStep.clearing);
+}
+
+/** As if it were written: a drive that cannot make holes does just that. */
+function admitZeroes(controller: Controller, command: Command): Failure {
+  const lengthBytes = blockBytes(command);
+  return admit(controller, command, operationsOf(lengthBytes), lengthBytes);
 }

@@ -1,9 +1,10 @@
+import { admissionPending, admit, operationsOf } from '../command/admission.ts';
 import type { Command } from '../command/command.ts';
 import { makeSink } from '../command/drive-memory.ts';
 import type { Controller } from '../controller.ts';
 import { turnBytes, verifyPieceBytes } from '../limits.ts';
 import { type Failure, Field, mistake, Status } from '../status.ts';
-import { check, enterBlocks, forcesUnitAccess, goOnLater, startAt } from './blocks.ts';
+import { blockBytes, check, enterBlocks, forcesUnitAccess, goOnLater, startAt } from './blocks.ts';
 import { beginCommit, endCommit } from './flush.ts';
 import { checkReadable } from './write-uncorrectable.ts';
 
@@ -20,6 +21,7 @@ const wrongAction = mistake(Status.invalidField, Field.cdw12 + 3, 5);
 export function verify(controller: Controller, command: Command): boolean {
   if (command.step === Step.check) {
     const failure = checkVerify(controller, command);
+    if (failure === admissionPending) return false;
     if (failure !== Status.success) return command.fail(failure);
     command.step = Step.committing;
     if (!beginCommit(command, forcesUnitAccess(command))) return false;
@@ -35,7 +37,10 @@ function checkVerify(controller: Controller, command: Command): Failure {
   const failure = enterBlocks(controller, command);
   if (failure !== Status.success) return failure;
   if ((command.words[12]! & protectionAction) !== 0) return wrongAction;
-  return checkReadable(controller, command);
+  const marked = checkReadable(controller, command);
+  if (marked !== Status.success) return marked;
+  const lengthBytes = blockBytes(command);
+  return admit(controller, command, operationsOf(lengthBytes), lengthBytes);
 }
 
 function readPieces(controller: Controller, command: Command): boolean {

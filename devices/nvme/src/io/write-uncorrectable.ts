@@ -1,3 +1,4 @@
+import { admissionPending, admit } from '../command/admission.ts';
 import type { Command } from '../command/command.ts';
 import type { Controller } from '../controller.ts';
 import { doNotRetry, type Failure, Status } from '../status.ts';
@@ -16,6 +17,8 @@ export function writeUncorrectable(controller: Controller, command: Command): bo
   if (command.step === Step.check) {
     let failure = enterBlocks(controller, command);
     if (failure === Status.success) failure = checkWritable(controller, command);
+    if (failure === Status.success) failure = admit(controller, command, 1, 0);
+    if (failure === admissionPending) return false;
     if (failure !== Status.success) return command.fail(failure);
     const { uncorrectable, lbaBytes } = command.namespace!;
     const begin = command.slba * lbaBytes;

@@ -1,5 +1,12 @@
-import type { BlockBackend, BlockRequest, DriveOptions } from '@sidecard/block';
-import type { ColumnArrays } from '@sidecard/core';
+import {
+  type BlockBackend,
+  type BlockRequest,
+  type DriveOptions,
+  Limiter,
+  type Limits,
+  unlimited,
+} from '@sidecard/block';
+import type { Clock, ColumnArrays } from '@sidecard/core';
 import { type NamespaceIdentity, namespaceIdentity } from '../identity.ts';
 import { UncorrectableBlocks, type UncorrectableRows } from '../io/uncorrectable-blocks.ts';
 import { type Failure, Status } from '../status.ts';
@@ -29,6 +36,9 @@ export const namespaceColumns = {
   attached: 'u8',
   /** A flush has failed: what the kernel dropped is lost, and no later flush may say otherwise (storage.md, Durability). */
   flushFailed: 'u8',
+  /** Its limits, operations and bytes in a second; 0: none. A successor keeps to them. */
+  iops: 'f64',
+  bytesPerSecond: 'f64',
 } as const;
 export type NamespaceRows = ColumnArrays<typeof namespaceColumns>;
 
@@ -48,6 +58,8 @@ export class Namespace {
   readonly notes: DriveNotes;
   /** What Write Uncorrectable has marked. */
   readonly uncorrectable: UncorrectableBlocks;
+  /** What commands ask before they begin. */
+  readonly limiter: Limiter;
   readonly #rows: NamespaceRows;
   /** Why commands for it fail at present (it is being formatted), or 0. */
   unavailable: Failure = Status.success;
@@ -66,7 +78,7 @@ export class Namespace {
   #held = false;
 
   /** @throws Error, one line, when the drive is smaller than a block, its notes cannot be read, or it was formatted to other blocks than asked for. */
-  constructor(nsid: number, options: NamespaceOptions, rows: NamespaceRows, marks: UncorrectableRows) {
+  constructor(nsid: number, options: NamespaceOptions, rows: NamespaceRows, marks: UncorrectableRows, clock: Clock) {
     const { geometry, description, identitySeed } = options.backend;
     this.nsid = nsid;
     this.backend = options.backend;
@@ -87,6 +99,9 @@ export class Namespace {
     }
     this.formats = options.fixedFormat === true ? [this.lbaBytes] : lbaFormats;
     this.uncorrectable = new UncorrectableBlocks(nsid, marks, this.notes);
+    this.limiter = new Limiter(clock);
+    const isKnown = rows.allocated[nsid] !== 0;
+    this.setLimits(isKnown ? this.limits : (this.drive?.limits ?? unlimited));
   }
 
   /** Size, logical blocks. What is left over at the end of the drive is not shown. */
@@ -113,6 +128,16 @@ export class Namespace {
     this.#rows.flushFailed[this.nsid] = failed ? 1 : 0;
   }
 
+  get limits(): Limits {
+    const { iops, bytesPerSecond } = this.#rows;
+    return { iops: iops[this.nsid]! || null, bytesPerSecond: bytesPerSecond[this.nsid]! || null };
+  }
+  setLimits(limits: Limits): void {
+    this.#rows.iops[this.nsid] = limits.iops ?? 0;
+    this.#rows.bytesPerSecond[this.nsid] = limits.bytesPerSecond ?? 0;
+    this.limiter.set(limits);
+  }
+
   contains(slba: number, blocks: number): boolean {
     return slba + blocks <= this.blocks;
   }
@@ -132,8 +157,9 @@ export class Namespace {
     for (let waiting = this.#whenUnused.pop(); waiting !== undefined; waiting = this.#whenUnused.pop()) waiting();
   }
 
-  /** Resolves when no command is under way in it. */
+  /** Resolves when no command is under way in it. What waits for limits finds out what it is to be. */
   async unused(): Promise<void> {
+    this.limiter.letAllGo();
     while (this.users > 0) await new Promise<void>((resolve) => this.#whenUnused.push(resolve));
   }
 

@@ -90,7 +90,7 @@ export class Namespaces {
 
   /** Allocates a namespace, not attached (unless a predecessor had it so). @throws Error as the constructor. */
   add(nsid: number, options: NamespaceOptions): Namespace {
-    const namespace = new Namespace(nsid, options, this.#rows, this.#marks);
+    const namespace = new Namespace(nsid, options, this.#rows, this.#marks, this.#host.clock);
     this.#allocated[nsid] = namespace;
     this.#rows.allocated[nsid] = 1;
     this.#unpoll.set(namespace.backend, this.#host.poll(namespace.backend));
@@ -113,6 +113,7 @@ export class Namespaces {
   close(): Promise<PromiseSettledResult<void>[]> {
     for (const unpoll of this.#unpoll.values()) unpoll();
     this.#unpoll.clear();
+    for (const { limiter } of this.list) limiter.stop();
     return Promise.allSettled(this.list.map(({ backend }) => backend.close()));
   }
 
@@ -136,6 +137,8 @@ export class Namespaces {
     this.#rows.allocated[nsid] = 0;
     this.#rows.attached[nsid] = 0;
     this.#rows.flushFailed[nsid] = 0;
+    this.#rows.iops[nsid] = 0;
+    this.#rows.bytesPerSecond[nsid] = 0;
   }
 
   #update(): void {

@@ -10,6 +10,7 @@ import {
   ENOSPC,
   identitySeed,
   openDrive,
+  unlimited,
 } from '@sidecard/block';
 import { Flock } from '@sidecard/native';
 import type { PoolOptions } from './pool-options.ts';
@@ -87,7 +88,7 @@ export class PoolFolder {
     const { cache } = this.#options;
     // What is discarded in a file with room of its own keeps it.
     const discard = this.reserves ? 'ignore' : 'unmap';
-    const kept = { kind: 'file', readOnly: false, serial: null, lba: null, stallMs: null } as const;
+    const kept = { kind: 'file', readOnly: false, serial: null, lba: null, stallMs: null, limits: unlimited } as const;
     return { ...kept, path: join(this.path, file), sizeBytes, cache, discard };
   }
 

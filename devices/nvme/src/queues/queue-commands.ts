@@ -85,7 +85,7 @@ export function deleteCompletionQueue(controller: Controller, command: Command):
   return true;
 }
 
-/** Delete I/O Submission Queue (5.7): answers when the commands in flight have ended. What was not fetched is dropped. */
+/** Delete I/O Submission Queue (5.7): answers when the commands in flight have ended. What was not fetched is dropped, and what waits for limits aborted. */
 export function deleteSubmissionQueue(controller: Controller, command: Command): boolean {
   const id = command.sqe.cdw10 & 0xffff;
   const queue = controller.queues.submission[id];
@@ -93,6 +93,7 @@ export function deleteSubmissionQueue(controller: Controller, command: Command):
     if (id === 0 || queue === undefined || !queue.created || queue.deleting) return command.fail(wrongId);
     queue.rows.deleting[id] = 1;
     command.step = 1;
+    controller.processor.refuseLimited(queue, Status.abortedSqDeletion);
   }
   return finishDeletion(controller, command, queue!);
 }

@@ -1,0 +1,430 @@
+import { type Limits, TimedBackend, unlimited } from '@sidecard/block';
+import {
+  AdminOpcode,
+  attachNamespace,
+  blockCommand,
+  copyCommand,
+  copySources,
+  createNamespace,
+  deleteNamespace,
+  NvmOpcode,
+  type QueuePair,
+} from '@sidecard/testing';
+import { describe, expect, test } from 'vitest';
+import { Status } from '../src/status.ts';
+import { type Machine, pattern, started, type Way, ways } from './machine.ts';
+import { generator, TestDrive } from './test-drive.ts';
+import { testPool } from './test-pool.ts';
+
+const blocks = { blockBytes: 512 };
+const slow: Limits = { iops: 1, bytesPerSecond: null };
+/** Dword 0 of Abort's completion. */
+const [aborted, notAborted] = [0, 1];
+
+type Made = Machine & { queue: QueuePair };
+
+function limit({ controller }: Machine, limits: Limits, nsid = 1): void {
+  controller.namespaces.allocated(nsid)!.setLimits(limits);
+}
+const waiting = ({ controller }: Machine, nsid = 1) => controller.namespaces.allocated(nsid)!.limiter.waiting;
+
+/** Lets time pass, in which the guest does nothing. */
+function pass({ server, settle }: Machine, ms: number): void {
+  settle();
+  server.clock.advance(ms);
+  settle();
+}
+
+function submit(queue: QueuePair, opcode: number, prp1: number, slba = 0): number {
+  return queue.submit({ opcode, nsid: 1, prp1, cdw10: slba, cdw12: 0 });
+}
+
+/** A machine at one operation a second, of which `count` reads wait. */
+async function waits(way: Way, count = 5) {
+  const made = await started(way);
+  limit(made, slow);
+  const target = made.ram.allocate(4096);
+  await made.driver.read(made.queue, 1, 0, 512, blocks);
+  const cids = Array.from({ length: count }, () => submit(made.queue, NvmOpcode.read, target));
+  made.settle();
+  expect(waiting(made)).toBe(count);
+  return { ...made, cids, target };
+}
+
+/** A guest that always has 32 reads under way, for so many milliseconds. How many ended in each hundred. */
+async function load(made: Made, lengthBytes: number, ms: number): Promise<number[]> {
+  const { queue, ram, server, settle } = made;
+  const target = ram.allocate(lengthBytes);
+  const counts: number[] = [];
+  const cids = new Set<number>();
+  for (let passed = 0; passed < ms; passed++) {
+    if (passed % 100 === 0) counts.push(0);
+    for (const cid of cids) {
+      if (queue.poll(cid) === null) continue;
+      expect((await queue.completion(cid)).status).toBe(0);
+      cids.delete(cid);
+      counts[counts.length - 1]!++;
+    }
+    while (cids.size < 32) {
+      cids.add(queue.push({ ...blockCommand(NvmOpcode.read, 1, 0, lengthBytes, blocks), prp1: target }));
+    }
+    queue.ring();
+    settle(20);
+    server.clock.advance(1);
+    settle(20);
+  }
+  return counts;
+}
+
+describe.each(ways)('limits of a drive, %s memory', (way) => {
+  test('a guest that asks for more gets as many operations a second as there may be, evenly', async () => {
+    const made = await started(way);
+    limit(made, { iops: 500, bytesPerSecond: null });
+    const counts = await load(made, 512, 2000);
+    const sum = counts.reduce((a, b) => a + b);
+    expect(sum).toBeGreaterThanOrEqual(980);
+    expect(sum).toBeLessThanOrEqual(1020);
+    for (const count of counts.slice(1)) expect(Math.abs(count - 50)).toBeLessThanOrEqual(5);
+  });
+
+  test('and as many bytes', async () => {
+    const made = await started(way);
+    limit(made, { iops: null, bytesPerSecond: 1_000_000 });
+    const counts = await load(made, 4096, 2000);
+    const bytes = counts.reduce((a, b) => a + b) * 4096;
+    expect(bytes).toBeGreaterThanOrEqual(1_960_000);
+    expect(bytes).toBeLessThanOrEqual(2_040_000);
+  });
+
+  test('commands cost what they ask of the drive, and flushes nothing', async () => {
+    const made = await started(way, { drives: [new TestDrive(16 << 20)] });
+    const { driver, queue, controller, server } = made;
+    limit(made, { iops: 1000, bytesPerSecond: 1 << 20 });
+    const { limiter } = controller.namespaces.allocated(1)!;
+    /** How long the next command would have to wait, ms: what this one has cost. */
+    const cost = async (work: () => Promise<unknown>): Promise<number> => {
+      pass(made, 100_000);
+      let ended = false;
+      const working = work().then(() => {
+        ended = true;
+      });
+      const start = server.clock.now();
+      for (let turns = 0; turns < 100 || !ended; turns++) {
+        if (limiter.waiting > 0) server.clock.advance(1);
+        made.settle(10);
+        await new Promise((resolve) => setImmediate(resolve));
+      }
+      await working;
+      const target = made.ram.allocate(4096);
+      const cid = submit(queue, NvmOpcode.read, target);
+      for (made.settle(); queue.poll(cid) === null; made.settle()) server.clock.advance(1);
+      await queue.completion(cid);
+      made.ram.free(target);
+      return server.clock.now() - start;
+    };
+    const expectCost = async (ms: number, work: () => Promise<unknown>) => {
+      // Of it, 10 ms were saved up; the whole milliseconds of timers add some.
+      const costMs = await cost(work);
+      expect(costMs).toBeGreaterThanOrEqual(ms - 11);
+      expect(costMs).toBeLessThanOrEqual(ms + 5);
+    };
+    const half = pattern(1 << 19);
+    await expectCost(500, () => driver.write(queue, 1, 0, half, blocks));
+    await expectCost(500, () => driver.read(queue, 1, 0, half.length, blocks));
+    await expectCost(500, () => driver.compare(queue, 1, 0, half, blocks));
+    await expectCost(500, () => driver.writeZeroes(queue, 1, 0, half.length, blocks));
+    await expectCost(4000, () => driver.verify(queue, 1, 0, 4 << 20, blocks));
+    await expectCost(4000, () => driver.writeZeroes(queue, 1, 0, 4 << 20, blocks));
+    await expectCost(2000, () => driver.copy(queue, 1, 4096, [{ lba: 0, blocks: 2048 }]));
+    await expectCost(1000, () => driver.compareAndWrite(queue, 1, 0, new Uint8Array(1 << 19), half, blocks));
+    const ranges = Array.from({ length: 200 }, (_, index) => ({ lba: index * 16, blocks: 8 }));
+    await expectCost(200, () => driver.deallocate(queue, 1, ranges));
+    await expectCost(0, () => driver.flush(queue, 1));
+  });
+
+  test('a guest’s mistakes are told at once, and cost nothing', async () => {
+    const made = await waits(way);
+    const { driver, queue } = made;
+    await expect(driver.read(queue, 1, 1 << 30, 512, blocks)).rejects.toThrow('0h/80h');
+    await expect(driver.read(queue, 9, 0, 512, blocks)).rejects.toThrow('0h/2h');
+    await expect(driver.writeZeroes(queue, 1, 1 << 30, 512, blocks)).rejects.toThrow('0h/80h');
+    await expect(driver.verify(queue, 1, 1 << 30, 512, blocks)).rejects.toThrow('0h/80h');
+    expect(waiting(made)).toBe(5);
+  });
+
+  test('a flush goes past those that wait, and covers the writes that have completed', async () => {
+    const made = await waits(way);
+    await made.driver.flush(made.queue, 1);
+    expect(made.drive.seen.at(-1)!.operation).toBe('flush');
+    expect(waiting(made)).toBe(5);
+  });
+
+  test('limits that are lifted let all go, in their order; other drives have never waited', async () => {
+    const [limited, free] = [new TestDrive(1 << 20), new TestDrive(1 << 20, { seed: 2 })];
+    const made = await started(way, { drives: [limited, free] });
+    const { driver, queue, ram, settle } = made;
+    limit(made, slow);
+    const target = ram.allocate(4096);
+    const cids = Array.from({ length: 20 }, (_, index) => submit(queue, NvmOpcode.read, target, index));
+    settle();
+    await driver.write(queue, 2, 0, pattern(512), blocks);
+    expect(limited.seen.length).toBe(1);
+    limit(made, unlimited);
+    settle();
+    for (const cid of cids) expect((await queue.completion(cid)).status).toBe(0);
+    expect(limited.seen.map(({ offset }) => offset / 512)).toEqual(cids.map((_, index) => index));
+  });
+
+  test('what comes first goes first, from whatever queue', async () => {
+    const made = await started(way);
+    const { driver, queue, drive, ram, settle, server } = made;
+    const second = await driver.createQueues(2);
+    limit(made, { iops: 10, bytesPerSecond: null });
+    const target = ram.allocate(4096);
+    for (let index = 0; index < 20; index++) {
+      submit(index % 2 === 0 ? queue : second, NvmOpcode.read, target, index);
+      settle(20);
+    }
+    for (let index = 0; index < 20; index++) {
+      server.clock.advance(100);
+      settle();
+    }
+    expect(drive.seen.map(({ offset }) => offset / 512)).toEqual(Array.from({ length: 20 }, (_, index) => index));
+  });
+
+  test('time spent waiting for limits is not the drive’s (on-stall=error)', async () => {
+    const made = await started(way, { wrap: (drive, host) => new TimedBackend(drive, 25_000, host) });
+    limit(made, { iops: null, bytesPerSecond: 512 });
+    const { queue, ram, server, settle } = made;
+    const target = ram.allocate(4096);
+    const cids = Array.from({ length: 60 }, () => submit(queue, NvmOpcode.write, target));
+    for (let seconds = 0; seconds < 100; seconds++) {
+      server.clock.advance(1000);
+      settle();
+    }
+    for (const cid of cids) expect((await queue.completion(cid)).status).toBe(0);
+  }, 20_000);
+
+  test('Copy waits before it has its destination alone, so that writes there wait for no limit', async () => {
+    const made = await started(way, { drives: [new TestDrive(4 << 20)] });
+    const { driver, queue, controller, settle, ram, server } = made;
+    limit(made, { iops: 10, bytesPerSecond: null });
+    const sources = [{ lba: 0, blocks: 2048 }];
+    const prp1 = ram.allocate(4096);
+    ram.store(prp1, copySources(sources));
+    const cid = queue.submit({ ...copyCommand(1, 4096, sources), prp1 });
+    settle();
+    expect(waiting(made)).toBe(1);
+    // Format, which takes the drive alone, and a write, both of which would wait for a range.
+    expect(controller.namespaces.allocated(1)!.users).toBe(0);
+    const write = driver.write(queue, 1, 4096, pattern(512), blocks);
+    for (let turns = 0; turns < 10; turns++) {
+      server.clock.advance(100);
+      settle();
+    }
+    await write;
+    expect((await queue.completion(cid)).status).toBe(0);
+  });
+});
+
+describe.each(ways)('commands that wait for limits, %s memory', (way) => {
+  test('are aborted by Abort, one by one', async () => {
+    const made = await waits(way);
+    const { driver, queue, cids, drive } = made;
+    const abort = async (cid: number) =>
+      (await driver.adminCommand({ opcode: AdminOpcode.abort, cdw10: (cid << 16) | 1 })).dw0;
+    const before = drive.seen.length;
+    expect(await abort(cids[2]!)).toBe(aborted);
+    expect(await queue.completion(cids[2]!)).toMatchObject({ status: Status.abortRequested, doNotRetry: false });
+    expect(await abort(cids[2]!)).toBe(notAborted);
+    expect(drive.seen.length).toBe(before);
+    pass(made, 1000);
+    expect(await abort(cids[0]!)).toBe(notAborted);
+    expect(queue.poll(cids[0]!)?.status).toBe(0);
+    for (let seconds = 0; seconds < 5; seconds++) pass(made, 1000);
+    for (const index of [1, 3, 4]) expect(queue.poll(cids[index]!)?.status).toBe(0);
+    expect(queue.strays).toEqual([]);
+  });
+
+  test.each([0, 1])('half %i of a fused operation too, with the other half', async (half) => {
+    const made = await started(way);
+    const { driver, queue, ram, settle, drive } = made;
+    limit(made, slow);
+    const prp1 = ram.allocate(4096);
+    if (half === 0) await driver.read(queue, 1, 0, 512, blocks);
+    const pair = [NvmOpcode.compare, NvmOpcode.write].map((opcode, index) =>
+      queue.push({ opcode, flags: index + 1, nsid: 1, prp1 }),
+    );
+    queue.ring();
+    settle();
+    expect(waiting(made)).toBe(1);
+    const { dw0 } = await driver.adminCommand({ opcode: AdminOpcode.abort, cdw10: (pair[half]! << 16) | 1 });
+    expect(dw0).toBe(aborted);
+    const statuses = await Promise.all(pair.map(async (cid) => (await queue.completion(cid)).status));
+    expect(statuses).toEqual(half === 0 ? [Status.abortRequested, Status.failedFused] : [0, Status.abortRequested]);
+    expect(drive.seen.filter(({ operation }) => operation === 'write')).toEqual([]);
+    // Nobody has the range any more.
+    limit(made, unlimited);
+    await driver.write(queue, 1, 0, pattern(512), blocks);
+  });
+
+  test('are aborted when their queue is deleted, which waits for no limit', async () => {
+    const made = await waits(way);
+    const { driver, queue, cids, drive, controller } = made;
+    const before = drive.seen.length;
+    await driver.adminCommand({ opcode: AdminOpcode.deleteSubmissionQueue, cdw10: 1 });
+    for (const cid of cids) {
+      expect(await queue.completion(cid)).toMatchObject({ status: Status.abortedSqDeletion, doNotRetry: false });
+    }
+    expect(drive.seen.length).toBe(before);
+    expect([waiting(made), controller.processor.inFlight]).toEqual([0, 0]);
+    await driver.adminCommand({ opcode: AdminOpcode.deleteCompletionQueue, cdw10: 1 });
+    const again = await driver.createQueues(1);
+    limit(made, unlimited);
+    await driver.read(again, 1, 0, 512, blocks);
+  });
+
+  test.each(['CC.EN', 'NSSR', 'Function Level Reset', 'DEVICE_RESET'] as const)(
+    'are gone at once by %s',
+    async (level) => {
+      const made = await waits(way, 20);
+      const { driver, handle, client, queue, server, settle, drive } = made;
+      const before = drive.seen.length;
+      if (level === 'CC.EN') driver.registers.cc.value = 0;
+      else if (level === 'NSSR') driver.registers.nssr = 0x4e56_4d65;
+      else if (level === 'Function Level Reset') handle.functionLevelReset();
+      else client.reset();
+      settle();
+      expect(driver.registers.csts.value & 1).toBe(0);
+      expect([waiting(made), made.controller.inFlight]).toEqual([0, 0]);
+      server.clock.advance(100_000);
+      settle();
+      expect([queue.reap(), drive.seen.length]).toEqual([0, before]);
+      // The limits stay.
+      handle.setBusMaster(true);
+      await driver.enable();
+      const again = await driver.createQueues(1);
+      for (let index = 0; index < 3; index++) submit(again, NvmOpcode.read, made.target);
+      settle();
+      expect(waiting(made)).toBe(2);
+      limit(made, unlimited);
+    },
+  );
+
+  test('keep no memory from being unmapped', async () => {
+    const made = await waits(way);
+    made.client.unmapRam(made.ram);
+    expect(waiting(made)).toBe(5);
+  });
+
+  test('end with their client', async () => {
+    const made = await waits(way);
+    made.client.close();
+    made.server.settle();
+    expect([waiting(made), made.controller.inFlight]).toEqual([0, 0]);
+  });
+
+  test('keep no shutdown: CC.SHN flushes, and they are not executed after', async () => {
+    const made = await waits(way);
+    const { driver, drive, queue, server, settle } = made;
+    await driver.shutdown();
+    expect(drive.seen.at(-1)!.operation).toBe('flush');
+    const before = drive.seen.length;
+    server.clock.advance(100_000);
+    settle();
+    expect([queue.reap(), drive.seen.length]).toEqual([0, before]);
+    await driver.enable();
+    expect(made.controller.inFlight).toBe(0);
+  });
+
+  test('keep no daemon from its end', async () => {
+    const { server, drive } = await waits(way);
+    const before = drive.seen.length;
+    await server.close();
+    expect([drive.closed, drive.seen.length, server.clock.timers]).toEqual([true, before, 0]);
+  });
+
+  test('keep no format, and fail by it as others do', async () => {
+    const made = await waits(way);
+    const { driver, queue, cids } = made;
+    await driver.adminCommand({ opcode: AdminOpcode.formatNvm, nsid: 1, cdw10: 0 });
+    for (const cid of cids) expect((await queue.completion(cid)).status).toBe(Status.formatInProgress);
+  });
+
+  test('find their namespace gone when it is deleted; one with the same nsid has no limits', async () => {
+    const made = await started(way, { drives: [], controller: { pool: testPool().pool } });
+    const { driver, queue, ram, settle, controller } = made;
+    const nsid = (await createNamespace(driver, { nsze: 2048 })).dw0;
+    await attachNamespace(driver, nsid, 'attach');
+    limit(made, slow, nsid);
+    const target = ram.allocate(4096);
+    const cids = Array.from({ length: 4 }, () => queue.submit({ opcode: NvmOpcode.read, nsid, prp1: target }));
+    settle();
+    expect(waiting(made, nsid)).toBeGreaterThan(0);
+    await deleteNamespace(driver, nsid);
+    const statuses = await Promise.all(cids.map(async (cid) => (await queue.completion(cid)).status));
+    expect(statuses).toEqual([0, ...new Array(3).fill(Status.invalidField)]);
+    expect((await createNamespace(driver, { nsze: 2048 })).dw0).toBe(nsid);
+    expect(controller.namespaces.allocated(nsid)!.limits).toEqual(unlimited);
+  });
+
+  test('are many, under limits that change all the time: each completes once, and the data is right', async () => {
+    const random = generator(11);
+    const pick = (count: number) => Math.floor(random() * count);
+    const made = await started(way, { drives: [new TestDrive(1 << 20)] });
+    const { driver, ram, server, settle, drive } = made;
+    const queues = await Promise.all([2, 3, 4].map((id) => driver.createQueues(id)));
+    /** What each block is to be; null while a write of it is under way. */
+    const content = new Array<number | null>(256).fill(0);
+    const commands: { queue: QueuePair; cid: number; block: number; buffer: number; value: number | null }[] = [];
+    const buffers = Array.from({ length: 48 }, () => ram.allocate(4096));
+    const changes = way === 'mapped' ? 10_000 : 1000;
+    let completed = 0;
+    for (let change = 0; change < changes; change++) {
+      const limits = {
+        iops: pick(3) === 0 ? null : 1 + pick(50_000),
+        bytesPerSecond: pick(3) === 0 ? null : 1000 + pick(50_000_000),
+      };
+      limit(made, limits);
+      for (let tries = 0; tries < 2 && buffers.length > 0; tries++) {
+        const queue = queues[pick(3)]!;
+        const block = pick(256);
+        const was = content[block]!;
+        if (was === null || commands.some((one) => one.block === block)) continue;
+        const buffer = buffers.pop()!;
+        const value = pick(2) === 0 ? 1 + pick(255) : null;
+        ram.store(buffer, new Uint8Array(512).fill(value ?? 0));
+        const opcode = value === null ? NvmOpcode.read : NvmOpcode.write;
+        const cid = submit(queue, opcode, buffer, block);
+        commands.push({ queue, cid, block, buffer, value });
+      }
+      server.clock.advance(random() * 3);
+      settle(1 + pick(6));
+      for (let index = commands.length - 1; index >= 0; index--) {
+        const { queue, cid, block, buffer, value } = commands[index]!;
+        if (queue.poll(cid) === null) continue;
+        expect((await queue.completion(cid)).status).toBe(0);
+        if (value === null) expect(ram.load(buffer, 512)).toEqual(new Uint8Array(512).fill(content[block]!));
+        else content[block] = value;
+        buffers.push(buffer);
+        commands.splice(index, 1);
+        completed++;
+      }
+    }
+    limit(made, unlimited);
+    settle();
+    for (const { queue, cid, block, value } of commands) {
+      expect((await queue.completion(cid)).status).toBe(0);
+      if (value !== null) content[block] = value;
+      completed++;
+    }
+    expect(completed).toBeGreaterThan(changes / 4);
+    expect(queues.map(({ strays, inFlight }) => [strays.length, inFlight])).toEqual([
+      [0, 0],
+      [0, 0],
+      [0, 0],
+    ]);
+    for (const [block, value] of content.entries()) expect(drive.bytes[block * 512]).toBe(value);
+    expect([waiting(made), made.controller.inFlight]).toEqual([0, 0]);
+  }, 60_000);
+});
