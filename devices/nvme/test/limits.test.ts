@@ -165,8 +165,11 @@ describe.each(ways)('limits of a drive, %s memory', (way) => {
     const { driver, queue, ram, settle } = made;
     limit(made, slow);
     const target = ram.allocate(4096);
-    const cids = Array.from({ length: 20 }, (_, index) => submit(queue, NvmOpcode.read, target, index));
-    settle();
+    const cids: number[] = [];
+    for (let index = 0; index < 20; index++) {
+      cids.push(submit(queue, NvmOpcode.read, target, index));
+      settle(20);
+    }
     await driver.write(queue, 2, 0, pattern(512), blocks);
     expect(limited.seen.length).toBe(1);
     limit(made, unlimited);

@@ -27,6 +27,7 @@ const requests: { readonly [operationId: string]: { nsid?: number; body?: object
   postNamespacesNsidAttach: { nsid: 5 },
   // Only what cannot be said without a drive that fails.
   postNamespacesNsidClearFailure: { status: 409 },
+  patchNamespacesNsidLimits: { body: { iops: 5000, bytesPerSecond: null } },
 };
 
 let daemon: DaemonProcess;
