@@ -7,13 +7,14 @@ import {
   copySources,
   createNamespace,
   deleteNamespace,
+  generator,
   NvmOpcode,
   type QueuePair,
 } from '@sidecard/testing';
 import { describe, expect, test } from 'vitest';
 import { Status } from '../src/status.ts';
 import { type Machine, pattern, started, type Way, ways } from './machine.ts';
-import { generator, TestDrive } from './test-drive.ts';
+import { TestDrive } from './test-drive.ts';
 import { testPool } from './test-pool.ts';
 
 const blocks = { blockBytes: 512 };
