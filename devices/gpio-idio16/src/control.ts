@@ -99,8 +99,13 @@ export function control(card: Idio16): DeviceControl {
         path: '/changes',
         summary: 'Outputs and inputs, and each change of them.',
         state: {
-          answer: record({ atMs, outputs: all(outputNames), inputs: all(inputNames) }),
-          read: () => ({ atMs: card.host.clock.now(), outputs: outputs(), inputs: inputs() }),
+          answer: record({ atMs, outputs: all(outputNames), inputs: all(inputNames), loopback: flag }),
+          read: () => ({
+            atMs: card.host.clock.now(),
+            outputs: outputs(),
+            inputs: inputs(),
+            loopback: card.loopback,
+          }),
         },
         change: {
           answer: record({ atMs, changed: some([...outputNames, ...inputNames]) }),

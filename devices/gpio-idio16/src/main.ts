@@ -31,5 +31,6 @@ if (command === 'ctl') {
       (host) =>
         new Idio16(host, { loopback }),
     control,
+    panel: { folder: new URL('../panel/', import.meta.url), routes: ['GET /changes', 'PATCH /inputs'] },
   });
 }

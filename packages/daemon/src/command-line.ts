@@ -1,6 +1,7 @@
 import { type PollMode, pollModes } from '@sidecard/core';
 import { Command, CommanderError, Option } from 'commander';
 import { UsageError } from './errors.ts';
+import type { PanelPage } from './panel/panel-page.ts';
 
 export const logLevels = ['debug', 'info', 'warn', 'error', 'silent'] as const;
 export type LogLevel = (typeof logLevels)[number];
@@ -8,11 +9,16 @@ export type LogLevel = (typeof logLevels)[number];
 const pollHelp =
   'look on for a while before sleeping (adaptive), take a processor for this device alone (dedicated, also --poll without a word), or sleep at once (never)';
 
+const panelHelp =
+  'serve a panel for browsers at a port of this machine (or ADDRESS:PORT); the log names its address and token, 0 takes any port';
+
 /** What every daemon is asked for. */
 export interface CommonOptions {
   readonly socket?: string;
   /** Path of the control socket; without one there is none. */
   readonly control?: string;
+  /** Port or address of the panel, of a device that has one. */
+  readonly panel?: string;
   readonly logLevel: LogLevel;
   readonly poll: PollMode;
 }
@@ -21,6 +27,8 @@ export interface CommandLine {
   readonly name: string;
   readonly description: string;
   readonly version: string;
+  /** The device's page for browsers, with --panel. */
+  readonly panel?: PanelPage;
   /** Adds what this daemon alone has. */
   options(program: Command): void;
 }
@@ -49,6 +57,7 @@ export function parseCommandLine<Options>(
     .allowExcessArguments(false)
     .exitOverride()
     .configureOutput({ writeOut: print, writeErr: () => {} });
+  if (line.panel !== undefined) program.option('--panel <port>', panelHelp);
   line.options(program);
   try {
     program.parse(args, { from: 'user' });

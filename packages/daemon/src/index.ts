@@ -13,5 +13,6 @@ export {
   type Schemas,
 } from './control/route.ts';
 export { UsageError } from './errors.ts';
+export type { PanelPage } from './panel/panel-page.ts';
 export { type DaemonContext, type DaemonOptions, packageVersion, runDaemon } from './run-daemon.ts';
 export { runTool, type Tool } from './run-tool.ts';

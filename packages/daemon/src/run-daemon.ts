@@ -2,11 +2,11 @@ import { readFileSync, writeSync } from 'node:fs';
 import { type Host, type PciDevice, type Server, serve } from '@sidecard/core';
 import { loadNative, type Native } from '@sidecard/native';
 import { type CommandLine, type CommonOptions, parseCommandLine } from './command-line.ts';
-import { type ControlSocket, controlSocket } from './control/control-socket.ts';
 import type { DeviceControl } from './control/route.ts';
-import { exitCode, oneLine, UsageError } from './errors.ts';
+import { exitCode, oneLine } from './errors.ts';
 import { listenAt } from './listen-at.ts';
 import { createLogger } from './logger.ts';
+import { Outside } from './outside.ts';
 import { Signals } from './signals.ts';
 import { tuneCompiler } from './tuning.ts';
 
@@ -58,32 +58,28 @@ async function start<Options, Device extends PciDevice>(daemon: DaemonOptions<Op
   if (args === null) return;
   const at = listenAt(args.socket, process.env, process.pid);
   const instance = 'socketPath' in at ? at.socketPath : `fd ${at.listenFd}`;
-  if (args.control !== undefined && args.control === args.socket) {
-    throw new UsageError('--control and --socket are the same path');
-  }
   const native = loadNative();
   const create = daemon.create(args, { native, instance });
   const log = await createLogger(daemon.name, args.logLevel, native);
   const signals = new Signals(log);
-  const control = args.control === undefined ? null : controlSocket(native, args.control);
+  const outside = new Outside(native, args);
   let device: Device | null = null;
   const server = await serve({ at, log, native, poll: args.poll }, (host) => {
     device = create(host);
     return device;
   }).catch((error: unknown) => {
-    control?.close();
+    outside.close();
     throw error;
   });
   log.info({ socket: instance, version: daemon.version }, 'serving');
-  signals.serve({ ...server, close: () => closeBoth(control, server) });
-  if (control === null) return;
+  signals.serve({ ...server, close: () => closeBoth(outside, server) });
   const { name, version, description } = daemon;
-  const added = daemon.control?.(device!) ?? { routes: [] };
-  await control.serve({ name, version, description, instance }, server, added, log);
+  const control = () => daemon.control?.(device!) ?? { routes: [] };
+  await outside.serve({ name, version, description, instance }, server, { control, page: daemon.panel }, log);
 }
 
-async function closeBoth(control: ControlSocket | null, server: Server): Promise<void> {
-  control?.close();
+async function closeBoth(outside: Outside, server: Server): Promise<void> {
+  outside.close();
   await server.close();
 }
 

@@ -63,10 +63,14 @@ export interface Metric {
   read(): number | readonly Sample[];
 }
 
-/** What a device adds to the control socket. */
-export interface DeviceControl {
+/** What can be asked. */
+export interface ControlRoutes {
   readonly routes: readonly Route[];
   readonly events?: readonly EventRoute[];
+}
+
+/** What a device adds to the control socket. */
+export interface DeviceControl extends ControlRoutes {
   readonly metrics?: readonly Metric[];
 }
 

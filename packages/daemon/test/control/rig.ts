@@ -7,15 +7,20 @@ import { setTimeout } from 'node:timers/promises';
 import { bindSocket } from '@sidecard/core';
 import { loadNative } from '@sidecard/native';
 import { RecordedLog } from '@sidecard/testing';
-import { ControlServer } from '../../src/control/control-server.ts';
+import { ControlServer, type ControlServerOptions } from '../../src/control/control-server.ts';
 import { type EventRoute, Refusal, type Route } from '../../src/control/route.ts';
 
 const level = { enum: [0, 1] };
 
+export type RigOptions = Pick<ControlServerOptions, 'guard' | 'share'> & { readonly files?: readonly Route[] };
+
 /** A control server with a device that counts what reaches it. */
 export class Rig {
   readonly folder = mkdtempSync(join(tmpdir(), 'control-'));
-  readonly path = join(this.folder, 'control.sock');
+  /** Where it listens. */
+  #at: { readonly socketPath: string } | { readonly host: string; readonly port: number } = {
+    socketPath: join(this.folder, 'control.sock'),
+  };
   readonly log = new RecordedLog();
   readonly lamps: { [name: string]: number } = { red: 0, green: 0 };
   /** Handlers that ran. */
@@ -92,15 +97,29 @@ export class Rig {
     },
   ];
 
-  private constructor() {
-    this.server = new ControlServer({ routes: this.routes, events: this.events, log: this.log });
+  private constructor({ files = [], ...options }: RigOptions) {
+    const { routes, events, log } = this;
+    this.server = new ControlServer({ routes: [...files, ...routes], events, log, ...options });
   }
 
-  static start(): Rig {
-    const rig = new Rig();
+  static start(options: RigOptions = {}): Rig {
+    const rig = new Rig(options);
     const native = loadNative();
-    rig.server.listen(native, bindSocket(native, rig.path, 512).fd);
+    rig.server.listen(native, bindSocket(native, join(rig.folder, 'control.sock'), 512).fd);
     return rig;
+  }
+
+  static startTcp(options: RigOptions): Rig {
+    const rig = new Rig(options);
+    const native = loadNative();
+    const fd = native.listenTcp('127.0.0.1', 0, 64);
+    rig.#at = { host: '127.0.0.1', port: native.tcpPort(fd) };
+    rig.server.listen(native, fd);
+    return rig;
+  }
+
+  get port(): number {
+    return 'port' in this.#at ? this.#at.port : 0;
   }
 
   close(): void {
@@ -128,7 +147,7 @@ export class Rig {
       const text = body === undefined ? undefined : Buffer.isBuffer(body) ? body : JSON.stringify(body);
       const json =
         text === undefined ? {} : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) };
-      const sent = request({ socketPath: this.path, method, path, agent, headers: { ...json, ...headers } }, (got) =>
+      const sent = request({ ...this.#at, method, path, agent, headers: { ...json, ...headers } }, (got) =>
         resolve(wholeAnswer(got)),
       );
       sent.on('error', reject);
@@ -152,7 +171,7 @@ export class Rig {
   }
 
   connect(): Socket {
-    return connect(this.path).on('error', () => {});
+    return ('port' in this.#at ? connect(this.#at) : connect(this.#at.socketPath)).on('error', () => {});
   }
 
   #seen<T>(value: T): T {
