@@ -79,6 +79,7 @@ export function opener(drives: { readonly [path: string]: TestDrive } = {}) {
   const discarded: TestDrive[] = [];
   const open = (options: DriveOptions): OpenedDrive => {
     const backend = drives[options.path] ?? new TestDrive(options.sizeBytes ?? 1 << 20, { seed: 50 });
+    backend.closed = false;
     return {
       namespace: { backend, drive: options, lbaBytes: options.lba },
       discard: () => void discarded.push(backend),

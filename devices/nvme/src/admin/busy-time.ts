@@ -28,8 +28,11 @@ export class BusyTime {
     this.#rows = controller.host.state.table('nvme/health/busy', busyColumns, 1);
   }
 
+  get seconds(): number {
+    return this.#rows.busyMs[0]! / 1000;
+  }
   get minutes(): number {
-    return Math.floor(this.#rows.busyMs[0]! / 60_000);
+    return Math.floor(this.seconds / 60);
   }
 
   /** Commands of I/O queues were fetched in this turn. */

@@ -3,7 +3,7 @@ import type { Command } from '../command/command.ts';
 import { IoOpcode } from '../command/commands.ts';
 import type { Controller } from '../controller.ts';
 import { isFull } from '../host-errors.ts';
-import type { Namespace } from '../namespaces/namespace.ts';
+import { Count, type Namespace } from '../namespaces/namespace.ts';
 import { Status, type StatusCode } from '../status.ts';
 import { BusyTime } from './busy-time.ts';
 import { HealthEvent } from './events.ts';
@@ -53,6 +53,7 @@ export class Health {
       rows.writeCommands[0] = rows.writeCommands[0]! + 1;
       if (opcode === IoOpcode.copy) rows.readCommands[0] = rows.readCommands[0]! + 1;
     }
+    if (command.namespace !== null) count(command.namespace.counts, opcode, readBytes, writtenBytes);
   }
 
   /** The machine was reset, or has gone, without shutting the controller down. */
@@ -120,4 +121,12 @@ export class Health {
         return operation === 'read' ? Status.unrecoveredRead : Status.writeFault;
     }
   }
+}
+
+/** The same of one namespace. */
+function count(counts: Float64Array, opcode: number, readBytes: number, writtenBytes: number): void {
+  if (readBytes > 0 && opcode !== IoOpcode.verify) counts[Count.readCommands] = counts[Count.readCommands]! + 1;
+  if (writtenBytes > 0) counts[Count.writeCommands] = counts[Count.writeCommands]! + 1;
+  counts[Count.readBytes] = counts[Count.readBytes]! + readBytes;
+  counts[Count.writtenBytes] = counts[Count.writtenBytes]! + writtenBytes;
 }

@@ -4,6 +4,7 @@ import type { Controller } from '../controller.ts';
 import { runFused, tellHalves } from '../io/fused.ts';
 import { ioOpcodes } from '../io/io.ts';
 import { adminSlots, commandSlots, stagedCommands } from '../limits.ts';
+import { Count } from '../namespaces/namespace.ts';
 import type { CompletionQueue } from '../queues/completion-queue.ts';
 import type { SubmissionQueue } from '../queues/submission-queue.ts';
 import { type Failure, Field, mistake, Status } from '../status.ts';
@@ -35,6 +36,8 @@ export class Processor implements CommandRunner {
   #generation = 0;
   #stale = 0;
   #parked = 0;
+  /** Commands that have ended with an error, of whatever namespace or none. */
+  failed = 0;
   /** A queue had to wait for a slot. */
   #starved = false;
 
@@ -234,10 +237,17 @@ export class Processor implements CommandRunner {
     else if ((command.words[0]! & fuse) !== 0) command.fail(wrongFuse);
     else if ((command.words[0]! & psdt) !== 0 && !allowsPsdt(command)) command.fail(wrongPsdt);
     else if (!opcode.run(this.#controller, command)) return false;
-    if (command.status !== Status.success) this.#controller.errors.completed(command);
+    if (command.status !== Status.success) this.#failed(command);
     command.phase = Phase.completed;
     if (command.readBytes + command.writtenBytes !== 0) this.#controller.health.completed(command);
     return true;
+  }
+
+  #failed(command: Command): void {
+    this.failed++;
+    const counts = command.namespace?.counts;
+    if (counts !== undefined) counts[Count.failedCommands] = counts[Count.failedCommands]! + 1;
+    this.#controller.errors.completed(command);
   }
 
   #post(command: Command): void {

@@ -42,6 +42,9 @@ export const namespaceColumns = {
 } as const;
 export type NamespaceRows = ColumnArrays<typeof namespaceColumns>;
 
+/** What is counted of a namespace since it is there, for who looks from outside: not in the arena, since no guest sees it. */
+export const Count = { readCommands: 0, writeCommands: 1, readBytes: 2, writtenBytes: 3, failedCommands: 4 } as const;
+
 /** A namespace with the NVM command set, which is a drive. */
 export class Namespace {
   readonly nsid: number;
@@ -71,6 +74,8 @@ export class Namespace {
   formatting: { readonly remaining: number } | null = null;
   /** It is being deleted, or its drive is being removed. */
   condemned = false;
+  /** By `Count`. */
+  readonly counts = new Float64Array(5);
   /** Commands that have entered and not left. */
   users = 0;
   readonly #whenUnused: (() => void)[] = [];
