@@ -84,6 +84,17 @@ export class Exerciser implements PciDevice {
     this.registers.failures++;
   }
 
+  /** By itself, without an access of the guest's: the level of its pin. */
+  setLevel(level: number): void {
+    this.registers.level = level;
+    this.#host.interrupt.update();
+  }
+
+  /** By itself: a message, as writing the register has it send. */
+  sendMessage(vector: number): void {
+    this.#signal(vector);
+  }
+
   #dma(direction: number): void {
     const { registers } = this;
     if (registers.dmaStatus === 1 || registers.dmaLength > DMA_BUFFER_BYTES) return;

@@ -71,8 +71,10 @@ export class PciFunctionHandle {
     const msi = this.find(CapabilityId.msi);
     if (mode === 'msi' && msi !== null) this.#control(msi, (value) => (value & ~0x70) | (Math.log2(count) << 4) | 1);
     const msix = this.find(CapabilityId.msix);
-    if (mode === 'msix' && msix !== null) this.#control(msix, (value) => value | 0x8000);
+    // Masked while vectors still point where they did before; what is pending comes when all are set up.
+    if (mode === 'msix' && msix !== null) this.#control(msix, (value) => value | 0xc000);
     const lines = this.port.connectInterrupts(mode, count);
+    if (mode === 'msix') this.setFunctionMask(false);
     return lines.map((line, number) => new InterruptVector(number, line, this.port));
   }
 

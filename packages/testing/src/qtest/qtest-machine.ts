@@ -21,8 +21,8 @@ export interface QtestMachineOptions {
   /** QEMU 10.1 or later, as the beginning of an argument list. */
   readonly command: readonly string[];
   readonly env?: NodeJS.ProcessEnv;
-  /** Sockets of devices, in other processes or with `deviceTurn`: slot 4 and on. */
-  readonly sockets: readonly string[];
+  /** Sockets of devices, in other processes or with `deviceTurn`: slot 4 and on. Several in one slot are functions 0 and on of one device. */
+  readonly sockets: readonly (string | readonly string[])[];
   readonly memoryMiB?: number;
   /** Guest memory that device processes can map (unless told), or private, so that they ask by messages. */
   readonly sharedMemory?: boolean;
@@ -59,7 +59,7 @@ export class QtestMachine {
     this.qmp = qmp;
     child.once('exit', () => qmp.close(new Error('QEMU has ended')));
     this.ram = new QtestRam(connection, RAM_START, memoryMiB * 2 ** 20 - RAM_START);
-    this.ports = sockets.map((_, index) => new QtestPort(connection, this.ram, firstSlot + index, ECAM));
+    this.ports = places(sockets).map(({ slot, number }) => new QtestPort(connection, this.ram, slot, ECAM, number));
     connection.command('irq_intercept_in ioapic');
     this.#enableEcam();
   }
@@ -148,6 +148,23 @@ export class QtestMachine {
 
 const firstSlot = 4;
 
+/** A function on bus 0. */
+interface Place {
+  readonly socket: string;
+  readonly slot: number;
+  readonly number: number;
+  /** Its slot has others. */
+  readonly more: boolean;
+}
+
+function places(sockets: QtestMachineOptions['sockets']): Place[] {
+  return sockets.flatMap((one, index) => {
+    const functions = typeof one === 'string' ? [one] : one;
+    const more = functions.length > 1;
+    return functions.map((socket, number) => ({ socket, slot: firstSlot + index, number, more }));
+  });
+}
+
 function machineArguments(path: string, monitor: string, options: QtestMachineOptions): string[] {
   const { memoryMiB = 128, sharedMemory = true, sockets } = options;
   const backend = sharedMemory
@@ -159,12 +176,13 @@ function machineArguments(path: string, monitor: string, options: QtestMachineOp
     // Else every command is logged to a pipe that nobody reads while the test waits for its answer.
     ...['-qtest-log', '/dev/null'],
     ...['-machine', 'q35,memory-backend=ram,sata=off,smbus=off', '-m', `${memoryMiB}M`, '-object', backend],
-    ...sockets.flatMap((socket, index) => [
+    ...places(sockets).flatMap(({ socket, slot, number, more }) => [
       '-device',
       JSON.stringify({
         driver: 'vfio-user-pci',
         socket: { type: 'unix', path: socket },
-        addr: (firstSlot + index).toString(16),
+        addr: `${slot.toString(16)}.${number}`,
+        ...(more && number === 0 && { multifunction: true }),
       }),
     ]),
   ];

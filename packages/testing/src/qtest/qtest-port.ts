@@ -18,16 +18,19 @@ const widths: { readonly [lengthBytes: number]: string } = { 1: 'b', 2: 'w', 4: 
 export class QtestPort implements PciPort {
   readonly ram: QtestRam;
   readonly slot: number;
+  /** 0 to 7 in its slot. */
+  readonly functionNumber: number;
   readonly #connection: QtestConnection;
   /** Of memory-mapped config space (PCIEXBAR), for what is beyond 256 bytes. */
   readonly #ecam: number;
   readonly #memoryBars = new Map<number, number>();
   #messages: number | null = null;
 
-  constructor(connection: QtestConnection, ram: QtestRam, slot: number, ecam: number) {
+  constructor(connection: QtestConnection, ram: QtestRam, slot: number, ecam: number, functionNumber = 0) {
     this.#connection = connection;
     this.ram = ram;
     this.slot = slot;
+    this.functionNumber = functionNumber;
     this.#ecam = ecam;
   }
 
@@ -94,19 +97,21 @@ export class QtestPort implements PciPort {
   }
 
   #select(offset: number): void {
-    const address = (0x8000_0000 | (this.slot << 11) | (offset & 0xfc)) >>> 0;
+    const address = (0x8000_0000 | (this.slot << 11) | (this.functionNumber << 8) | (offset & 0xfc)) >>> 0;
     this.#connection.command(`outl ${hex(CONFIG_ADDRESS)} ${hex(address)}`);
   }
 
   #ecamAddress(offset: number): number {
-    return this.#ecam + (this.slot << 15) + offset;
+    return this.#ecam + (this.slot << 15) + (this.functionNumber << 12) + offset;
   }
 
-  /** INTA# of a slot of q35's root bus is one of PIRQ E to H, inputs 20 to 23 of the I/O APIC. */
+  /** The pins of a slot of q35's root bus are PIRQ E to H, inputs 20 to 23 of the I/O APIC, from another one on in each slot. */
   #pin(): InterruptLine {
-    const input = 20 + (this.slot % 4);
+    const pin = this.readConfig(0x3d, 1);
+    const input = 20 + ((this.slot + pin - 1) % 4);
     const connection = this.#connection;
-    let seen = connection.raised.get(input) ?? 0;
+    // QEMU has had the pin connected all the time; a driver that is to listen meets the level as it is.
+    let seen = (connection.raised.get(input) ?? 0) - (connection.levels.get(input) ? 1 : 0);
     return {
       take: () => {
         connection.turn();
