@@ -32,6 +32,11 @@ export class Machine {
     return vectors.map((vector) => vector.take());
   }
 
+  /** What the accesses so far have caused has arrived: with our client at once, since the device answers after it has signalled. */
+  async told(): Promise<void> {
+    if (this.slot.transport === 'qemu') await this.slot.settle();
+  }
+
   /** QEMU takes any access to a BAR for the end of the interrupt routine, and unmasks then; our client is told. */
   endOfInterrupt(line: InterruptVector): void {
     line.unmask();
