@@ -36,6 +36,8 @@ export interface Machine {
   readonly log: RecordedLog;
   /** Gives everything time until all is at rest. */
   settle(): Promise<void>;
+  /** Gives everything so many turns, and stops at a moment in the middle, which is another on each transport. */
+  pass(turns: number): void;
 }
 
 /**
@@ -74,6 +76,9 @@ export async function machine(way: Way, options: MachineOptions = {}): Promise<M
     drive: drives[0]!,
     log,
     settle: () => slot.settle(),
+    pass: (turns) => {
+      for (let turn = 0; turn < turns; turn++) slot.port.turn();
+    },
   };
 }
 

@@ -1,8 +1,8 @@
 import { AdminOpcode } from '@sidecard/testing';
 import { describe, expect, test } from 'vitest';
-import { Field, Status } from '../src/status.ts';
+import { Field, Status } from '../../src/status.ts';
+import { mistakeOf } from '../mistakes.ts';
 import { type Machine, pattern, started, ways } from './machine.ts';
-import { mistakeOf } from './mistakes.ts';
 
 type Driver = Pick<Machine, 'driver'>;
 

@@ -1,8 +1,8 @@
 import { AdminOpcode } from '@sidecard/testing';
 import { describe, expect, test } from 'vitest';
-import { Field, Status } from '../src/status.ts';
+import { Field, Status } from '../../src/status.ts';
+import { mistakeOf } from '../mistakes.ts';
 import { started, ways } from './machine.ts';
-import { mistakeOf } from './mistakes.ts';
 
 const { abort, asyncEventRequest } = AdminOpcode;
 /** Dword 0 of the completion: bit 0 is set when the command was not aborted. */
@@ -21,7 +21,7 @@ describe.each(ways)('Abort, %s memory', (way) => {
     // There is room for it again, and a second time it is not there.
     expect((await driver.adminCommand({ opcode: abort, cdw10: requests[1]! << 16 })).dw0).toBe(notAborted);
     for (let count = 0; count < 3; count++) driver.admin.submit({ opcode: asyncEventRequest });
-    settle();
+    await settle();
     expect((await driver.submit(driver.admin, { opcode: asyncEventRequest })).status).toBe(
       Status.asyncEventLimitExceeded,
     );
@@ -31,7 +31,7 @@ describe.each(ways)('Abort, %s memory', (way) => {
     const { driver, queue, drive, settle, ram } = await started(way);
     drive.stalled = true;
     const cid = queue.submit({ opcode: 2, nsid: 1, prp1: ram.allocate(4096) });
-    settle();
+    await settle();
     // Many at once: more than ACL is no mistake where each has ended before the next begins.
     const aborts = Array.from({ length: 8 }, () => driver.admin.submit({ opcode: abort, cdw10: (cid << 16) | 1 }));
     for (const one of aborts) expect((await driver.admin.completion(one)).dw0).toBe(notAborted);

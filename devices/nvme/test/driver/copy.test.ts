@@ -8,10 +8,10 @@ import {
   pointed,
 } from '@sidecard/testing';
 import { describe, expect, test } from 'vitest';
-import { Status } from '../src/status.ts';
+import { Status } from '../../src/status.ts';
+import { mistakeOf } from '../mistakes.ts';
+import { TestDrive } from '../test-drive.ts';
 import { pattern, started, ways } from './machine.ts';
-import { mistakeOf } from './mistakes.ts';
-import { TestDrive } from './test-drive.ts';
 
 const errno = { EIO: 5, ENOSPC: 28 } as const;
 const blocks = { blockBytes: 512 };
@@ -28,19 +28,20 @@ const scattered = [
   { lba: 7, blocks: 2 },
 ];
 
-// The others are the client too, whose messages wait.
+// Messages of guest memory would have turns of their own.
 test('on a drive that is done at once, Copy and Verify have their turns as everybody has', async () => {
-  const { queue, ram, drive, server } = await started('mapped', { drives: [new TestDrive(8 << 20)] });
+  const { queue, ram, drive, slot } = await started('mapped', { drives: [new TestDrive(8 << 20)] });
   const sources = [{ lba: 0, blocks: 8192 }];
   const prp1 = ram.allocate(4096);
   ram.store(prp1, copySources(sources));
   const copy = { ...copyCommand(1, 8192, sources), prp1 };
   const verify = blockCommand(NvmOpcode.verify, 1, 0, 4 << 20, blocks);
-  const { turn } = server.server;
+  const { server } = slot.server;
+  const { turn } = server;
   let most = 0;
-  server.server.turn = () => {
+  server.turn = () => {
     const before = drive.seen.length;
-    const any = turn.call(server.server);
+    const any = turn.call(server);
     most = Math.max(most, drive.seen.length - before);
     return any;
   };
@@ -236,7 +237,7 @@ describe.each(ways)('Copy, %s memory', (way) => {
   });
 
   test('a reset in the middle of it: it ends, and lets its range go', async () => {
-    const { driver, queue, drive, settle, controller } = await started(way);
+    const { driver, queue, drive, pass, controller } = await started(way);
     drive.slow = true;
     const { ram } = driver;
     const prp1 = ram.allocate(4096);
@@ -245,7 +246,7 @@ describe.each(ways)('Copy, %s memory', (way) => {
       for (const at of [1000, 1010, 1020]) {
         (driver.queues.get(1) ?? queue).submit({ ...copyCommand(1, at, scattered), prp1 });
       }
-      settle(turns);
+      pass(turns);
       await driver.enable();
       expect([controller.inFlight, drive.inFlight]).toEqual([0, 0]);
       await driver.createQueues(1);

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { Status } from '../src/status.ts';
+import { Status } from '../../src/status.ts';
 import { pattern, started, ways } from './machine.ts';
 
 const errno = {

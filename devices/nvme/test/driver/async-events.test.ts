@@ -1,6 +1,6 @@
 import { AdminOpcode } from '@sidecard/testing';
 import { describe, expect, test } from 'vitest';
-import { Status } from '../src/status.ts';
+import { Status } from '../../src/status.ts';
 import { type Machine, started, ways } from './machine.ts';
 
 const request = { opcode: AdminOpcode.asyncEventRequest };
@@ -26,12 +26,12 @@ describe.each(ways)('Asynchronous Event Request, %s memory', (way) => {
     const { driver, queue, settle } = made;
     const { admin } = driver;
     const cids = [admin.submit(request), admin.submit(request)];
-    settle();
+    await settle();
     expect(cids.map((cid) => admin.poll(cid))).toEqual([null, null]);
     driver.trapped.tail(1, queue.entries);
     expect((await admin.completion(cids[0]!)).dw0).toBe(wrongValue);
     driver.trapped.tail(9, 1);
-    settle();
+    await settle();
     expect(admin.poll(cids[1]!)).toBeNull();
     await readLog(made, 1);
     expect((await admin.completion(cids[1]!)).dw0).toBe(wrongRegister);
@@ -51,7 +51,7 @@ describe.each(ways)('Asynchronous Event Request, %s memory', (way) => {
   ] as const)('%s', async (_name, which, id, value, expected) => {
     const { driver, settle } = await started(way);
     driver.trapped[which](id, value);
-    settle();
+    await settle();
     // An event waits for a request.
     expect((await driver.adminCommand(request)).dw0).toBe(expected);
   });
@@ -65,12 +65,12 @@ describe.each(ways)('Asynchronous Event Request, %s memory', (way) => {
     await expect(driver.flush(queue, 1)).rejects.toThrow('2h/80h');
     for (let count = 0; count < 3; count++) driver.trapped.tail(9, 1);
     driver.trapped.tail(1, 64);
-    settle();
+    await settle();
     // Those of one type wait for the log page of the one before.
     expect((await driver.adminCommand(request)).dw0).toBe(wrongRegister);
     expect((await driver.adminCommand(request)).dw0).toBe(unreliable);
     const waiting = driver.admin.submit(request);
-    settle();
+    await settle();
     expect(driver.admin.poll(waiting)).toBeNull();
     await readLog(made, 1);
     expect((await driver.admin.completion(waiting)).dw0).toBe(wrongValue);
@@ -83,7 +83,7 @@ describe.each(ways)('Asynchronous Event Request, %s memory', (way) => {
     const cid = driver.admin.submit(request);
     await driver.setFeature(0x0b, warnings.reliability);
     await driver.setFeature(4, 311);
-    settle();
+    await settle();
     expect(driver.admin.poll(cid)).toBeNull();
     // The condition is true when the notice is enabled: then it comes.
     await driver.setFeature(0x0b, warnings.temperature);
@@ -96,7 +96,7 @@ describe.each(ways)('Asynchronous Event Request, %s memory', (way) => {
     await driver.setFeature(4, 311);
     await driver.setFeature(0x0b, 0);
     const cid = driver.admin.submit(request);
-    settle();
+    await settle();
     expect(driver.admin.poll(cid)).toBeNull();
   });
 
@@ -117,7 +117,7 @@ describe.each(ways)('Asynchronous Event Request, %s memory', (way) => {
     driver.trapped.tail(9, 1);
     const cid = driver.admin.submit(request);
     await readLog(made, 1, true);
-    settle();
+    await settle();
     expect(driver.admin.poll(cid)).toBeNull();
     await readLog(made, 1);
     expect((await driver.admin.completion(cid)).dw0).toBe(wrongRegister);
@@ -127,32 +127,34 @@ describe.each(ways)('Asynchronous Event Request, %s memory', (way) => {
     const made = await started(way);
     const { driver, settle } = made;
     driver.trapped.tail(9, 1);
-    settle();
+    await settle();
     await readLog(made, 1, true);
     await readLog(made, 2);
     const first = driver.admin.submit(request);
     expect((await driver.admin.completion(first)).dw0).toBe(wrongRegister);
     await readLog(made, 1);
     driver.trapped.tail(9, 1);
-    settle();
+    await settle();
     await readLog(made, 1);
     const second = driver.admin.submit(request);
-    settle();
+    await settle();
     expect(driver.admin.poll(second)).toBeNull();
   });
 
   test('one that comes while the log page is read is in the page, or told', async () => {
+    const { driver, pass, settle, ram } = await started(way);
+    const prp1 = ram.allocate(4096);
     for (let turns = 0; turns < (way === 'mapped' ? 2 : 12); turns++) {
-      const { driver, settle, ram } = await started(way);
-      const prp1 = ram.allocate(4096);
+      await driver.enable();
       const cdw10 = 1 | (15 << 16);
       const reading = driver.admin.submit({ opcode: AdminOpcode.getLogPage, nsid: 0xffff_ffff, prp1, cdw10 });
-      settle(turns);
+      pass(turns);
       driver.trapped.tail(9, 1);
       await driver.admin.completion(reading);
-      const inPage = ram.load(prp1, 1)[0] === 1;
+      // The newest entry's number.
+      const inPage = ram.load(prp1, 1)[0] === turns + 1;
       const cid = driver.admin.submit(request);
-      settle();
+      await settle();
       const told = driver.admin.poll(cid) !== null;
       expect([turns, inPage || told]).toEqual([turns, true]);
     }
@@ -161,7 +163,7 @@ describe.each(ways)('Asynchronous Event Request, %s memory', (way) => {
   test('four requests at most (AERL), and a reset takes them back without an answer', async () => {
     const { driver, settle } = await started(way);
     const cids = Array.from({ length: 4 }, () => driver.admin.submit(request));
-    settle();
+    await settle();
     const { status, doNotRetry } = await driver.submit(driver.admin, request);
     expect([status, doNotRetry]).toEqual([Status.asyncEventLimitExceeded, true]);
     expect(cids.map((cid) => driver.admin.poll(cid))).toEqual([null, null, null, null]);
@@ -176,11 +178,11 @@ describe.each(ways)('Asynchronous Event Request, %s memory', (way) => {
     const { driver, settle } = await started(way);
     driver.trapped.tail(9, 1);
     driver.trapped.tail(1, 64);
-    settle();
+    await settle();
     await driver.adminCommand(request);
     await driver.enable();
     const cid = driver.admin.submit(request);
-    settle();
+    await settle();
     expect(driver.admin.poll(cid)).toBeNull();
     driver.trapped.tail(9, 1);
     expect((await driver.admin.completion(cid)).dw0).toBe(wrongRegister);

@@ -1,10 +1,10 @@
 import { NvmOpcode } from '@sidecard/testing';
 import { describe, expect, test } from 'vitest';
-import { Status } from '../src/status.ts';
+import { Status } from '../../src/status.ts';
+import { mistakeOf } from '../mistakes.ts';
+import { placements } from '../placements.ts';
+import { TestDrive } from '../test-drive.ts';
 import { pattern, started, ways } from './machine.ts';
-import { mistakeOf } from './mistakes.ts';
-import { placements } from './placements.ts';
-import { TestDrive } from './test-drive.ts';
 
 describe.each(ways)('Compare, %s memory', (way) => {
   test.each([512, 4096, 100 * 512, 1300 * 512])('%i bytes that are equal, and that are not', async (sizeBytes) => {
@@ -85,7 +85,7 @@ test('as many of the largest as there are slots: none fails for want of memory',
   for (let i = 0; i < 500; i++)
     cids.push(queue.push({ opcode: NvmOpcode.compare, nsid: 1, prp1: data, prp2: list, cdw12: 2047 }));
   queue.ring();
-  settle();
+  await settle();
   drive.stalled = false;
   const statuses = new Set<number>();
   for (const cid of cids) statuses.add((await queue.completion(cid)).status);

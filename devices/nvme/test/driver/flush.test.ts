@@ -1,9 +1,9 @@
 import { attachNamespace, NvmOpcode } from '@sidecard/testing';
 import { describe, expect, test } from 'vitest';
-import { Status } from '../src/status.ts';
+import { Status } from '../../src/status.ts';
+import { mistakeOf } from '../mistakes.ts';
+import { TestDrive } from '../test-drive.ts';
 import { pattern, started, ways } from './machine.ts';
-import { mistakeOf } from './mistakes.ts';
-import { TestDrive } from './test-drive.ts';
 
 const EIO = 5;
 
@@ -53,16 +53,16 @@ describe.each(ways)('Flush, %s memory', (way) => {
       drive.seen.length = 0;
       drive.stalled = true;
       const plain = queue.submit(write);
-      settle();
+      await settle();
       const off = driver.admin.submit({ opcode: 0x09, cdw10: 6, cdw11: 0 });
-      settle();
+      await settle();
       expect(driver.admin.poll(off)).toBe(null);
       // A flush now would be of what has completed, and of nothing else.
       expect(drive.seen.map(({ operation }) => operation)).toEqual(['writeZeroes']);
       if (turnedOnAgain) {
         // Then there is nothing to wait for but its own flush.
         const on = driver.admin.submit({ opcode: 0x09, cdw10: 6, cdw11: 1 });
-        settle();
+        await settle();
         expect(driver.admin.poll(on)).toMatchObject({ status: 0 });
       }
       drive.stalled = false;

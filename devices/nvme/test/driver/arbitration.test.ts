@@ -1,7 +1,7 @@
 import { AdminOpcode, type NvmeDriver, QueuePair } from '@sidecard/testing';
 import { expect, test } from 'vitest';
+import { TestDrive } from '../test-drive.ts';
 import { machine } from './machine.ts';
-import { TestDrive } from './test-drive.ts';
 
 // Guest memory is mapped in all of these: what is fetched is executed at once, so that the drive sees the order.
 
@@ -11,7 +11,7 @@ const Priority = { urgent: 0, high: 1, medium: 2, low: 3 } as const;
 const lbasPerQueue = 256;
 
 async function started(mechanism: number) {
-  const made = machine('mapped', { drives: [new TestDrive(1 << 20)], ramBytes: 16 << 20 });
+  const made = await machine('mapped', { drives: [new TestDrive(1 << 20)], ramBytes: 16 << 20 });
   const { driver } = made;
   await driver.enable();
   await driver.disable();
@@ -51,9 +51,9 @@ async function order(made: Awaited<ReturnType<typeof started>>, priorities: read
     }
     queue.ring();
   }
-  settle();
+  await settle();
   handle.setBusMaster(true);
-  settle(2000);
+  await settle();
   for (const queue of queues) expect(queue.reap()).toBe(commands);
   return drive.seen.map(({ offset }) => Math.floor(offset / 512 / lbasPerQueue));
 }
@@ -140,11 +140,11 @@ test('weighted round robin: an urgent queue whose completion queue is full holds
   // One entry stays free of 128, and nobody consumes.
   for (let count = 0; count < 127; count++) urgent.push({ opcode: 2, nsid: 1, prp1 });
   urgent.ring();
-  settle(500);
+  await settle();
   const entry = ram.load(urgent.sqIova, 64);
   ram.store(urgent.sqIova + 127 * 64, entry);
   driver.trapped.tail(1, 0);
-  settle();
+  await settle();
   const cid = low.submit({ opcode: 2, nsid: 1, prp1 });
   expect((await low.completion(cid)).status).toBe(0);
   expect(urgent.reap()).toBe(127);

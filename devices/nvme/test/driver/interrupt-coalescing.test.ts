@@ -11,48 +11,48 @@ describe.each(ways)('feature 08h, interrupt coalescing, and feature 09h, vectors
   async function coalescing(value: number) {
     const made = await started(way, { interrupts: 'msix', vectors: 3 });
     await made.driver.setFeature(8, value);
-    made.settle();
+    await made.settle();
     made.driver.vectors[1]!.take();
     return made;
   }
-  function read({ queue, settle, ram }: Pick<Machine, 'settle' | 'ram'> & { queue: QueuePair }) {
+  async function read({ queue, settle, ram }: Pick<Machine, 'settle' | 'ram'> & { queue: QueuePair }) {
     queue.submit({ opcode: 2, nsid: 1, prp1: ram.allocate(4096) });
-    settle();
+    await settle();
   }
 
   test('an interrupt waits for the threshold', async () => {
     const made = await coalescing(aggregate(20, 4));
     const taken: number[] = [];
     for (let count = 0; count < 4; count++) {
-      read(made);
+      await read(made);
       taken.push(made.driver.vectors[1]!.take());
     }
     expect(taken).toEqual([0, 0, 0, 1]);
     expect(made.queue.reap()).toBe(4);
     // The entries are there, interrupt or not, and a driver that looks sees them.
-    read(made);
+    await read(made);
     expect([made.driver.vectors[1]!.take(), made.queue.reap()]).toEqual([0, 1]);
   });
 
   test('or for the time, and not longer', async () => {
     const made = await coalescing(aggregate(20, 4));
-    const { server, settle, driver } = made;
-    read(made);
-    server.clock.advance(19);
-    settle();
+    const { slot, settle, driver } = made;
+    await read(made);
+    slot.clock.advance(19);
+    await settle();
     expect(driver.vectors[1]!.take()).toBe(0);
-    server.clock.advance(1);
-    settle();
+    slot.clock.advance(1);
+    await settle();
     expect(driver.vectors[1]!.take()).toBe(1);
   });
 
   test('what has been consumed meanwhile is not told', async () => {
     const made = await coalescing(aggregate(20, 4));
-    read(made);
+    await read(made);
     expect(made.queue.reap()).toBe(1);
-    made.settle();
-    made.server.clock.advance(100);
-    made.settle();
+    await made.settle();
+    made.slot.clock.advance(100);
+    await made.settle();
     expect(made.driver.vectors[1]!.take()).toBe(0);
   });
 
@@ -61,7 +61,7 @@ describe.each(ways)('feature 08h, interrupt coalescing, and feature 09h, vectors
     ['a threshold of one', aggregate(20, 1)],
   ])('%s is no coalescing', async (_name, value) => {
     const made = await coalescing(value);
-    read(made);
+    await read(made);
     expect(made.driver.vectors[1]!.take()).toBe(1);
   });
 
@@ -69,11 +69,11 @@ describe.each(ways)('feature 08h, interrupt coalescing, and feature 09h, vectors
     const made = await coalescing(aggregate(20, 4));
     const { driver, settle } = made;
     await driver.setFeature(9, coalescingDisabled | 1);
-    read(made);
+    await read(made);
     expect(driver.vectors[1]!.take()).toBe(1);
     await driver.setFeature(9, 1);
-    read(made);
-    settle();
+    await read(made);
+    await settle();
     expect(driver.vectors[1]!.take()).toBe(0);
     // Admin commands were all answered by interrupts, without time going by.
     expect((await driver.adminCommand({ opcode: AdminOpcode.getFeatures, cdw10: 9, cdw11: 1 })).dw0).toBe(1);
@@ -81,23 +81,23 @@ describe.each(ways)('feature 08h, interrupt coalescing, and feature 09h, vectors
 
   test('a reset forgets it, and what waited', async () => {
     const made = await coalescing(aggregate(20, 4));
-    const { driver, server, settle } = made;
-    read(made);
+    const { driver, slot, settle } = made;
+    await read(made);
     await driver.enable();
     expect(await driver.getFeature(8)).toBe(0);
     made.driver.vectors[1]!.take();
-    server.clock.advance(100);
-    settle();
+    slot.clock.advance(100);
+    await settle();
     expect(driver.vectors[1]!.take()).toBe(0);
     const queue = await driver.createQueues(1);
-    read({ ...made, queue });
+    await read({ ...made, queue });
     expect(driver.vectors[1]!.take()).toBe(1);
   });
 
   test('the pin is level, and does not wait', async () => {
     const made = await started(way, { interrupts: 'intx' });
     await made.driver.setFeature(8, aggregate(20, 4));
-    read(made);
+    await read(made);
     expect(made.controller.interruptLevel()).toBe(true);
   });
 });

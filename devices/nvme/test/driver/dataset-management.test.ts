@@ -1,10 +1,10 @@
 import { datasetRanges, NvmOpcode } from '@sidecard/testing';
 import { describe, expect, test } from 'vitest';
-import { Status } from '../src/status.ts';
+import { Status } from '../../src/status.ts';
+import { mistakeOf } from '../mistakes.ts';
+import { sglPlacements } from '../placements.ts';
+import { TestDrive } from '../test-drive.ts';
 import { started, ways } from './machine.ts';
-import { mistakeOf } from './mistakes.ts';
-import { sglPlacements } from './placements.ts';
-import { TestDrive } from './test-drive.ts';
 
 /** Dword 11: the dataset is to be deallocated; hints that it is read, or written, as a whole. */
 const [deallocate, wholeReads, wholeWrites] = [1 << 2, 1 << 0, 1 << 1];

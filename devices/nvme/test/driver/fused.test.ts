@@ -1,8 +1,8 @@
 import { blockCommand, generator, type NvmeCommand, NvmOpcode, PrpPages } from '@sidecard/testing';
 import { describe, expect, test } from 'vitest';
-import { Status } from '../src/status.ts';
+import { Status } from '../../src/status.ts';
+import { TestDrive } from '../test-drive.ts';
 import { type Machine, pattern, started, ways } from './machine.ts';
-import { TestDrive } from './test-drive.ts';
 
 const EIO = 5;
 const blocks = { blockBytes: 512 };
@@ -222,11 +222,11 @@ describe.each(ways)('Compare and Write, fused, %s memory', (way) => {
 
   test('the halves by two doorbells: the specification wants one, so neither has the other', async () => {
     const made = (await started(way)) as Made;
-    const cids = [io(made, NvmOpcode.compare, first), io(made, NvmOpcode.write, second)].map((command) => {
-      const cid = made.queue.submit(command);
-      made.settle();
-      return cid;
-    });
+    const cids: number[] = [];
+    for (const half of [io(made, NvmOpcode.compare, first), io(made, NvmOpcode.write, second)]) {
+      cids.push(made.queue.submit(half));
+      await made.settle();
+    }
     for (const cid of cids) expect((await made.queue.completion(cid)).status).toBe(missingFused);
   });
 
@@ -331,8 +331,7 @@ describe.each(ways)('Compare and Write, fused, %s memory', (way) => {
     );
     queue.ring();
     for (const cid of cids) {
-      await new Promise((resolve) => setTimeout(resolve, 1));
-      made.settle();
+      await made.settle();
       small.reap();
       expect(small.strays.pop()).toMatchObject({ cid, status: missingFused });
     }
@@ -372,7 +371,7 @@ describe.each(ways)('Compare and Write, fused, %s memory', (way) => {
         expect(statuses).toEqual(expected);
       }
       await driver.deleteQueues(2);
-      settle();
+      await settle();
       expect(made.controller.inFlight).toBe(0);
     }
   });
@@ -395,29 +394,29 @@ describe.each(ways)('Compare and Write, fused, %s memory', (way) => {
         shared.push({ ...one, cid: 1000 + index });
       }
       shared.ring();
-      settle();
+      await settle();
       // What it has seen of the other's completions says nothing of its own submission queue.
       own.sqHead = own.tail;
       const cids = pair.map((half) => own.push(half));
       own.ring();
-      settle();
+      await settle();
       // One completion is in the queue, and now taken: there is room for two again, which either pair may have.
       const statuses = [];
       for (const cid of cids) statuses.push((await own.completion(cid)).status);
       for (let turn = 0; own.strays.length < 3 && turn < 100; turn++) {
-        settle(10);
+        await settle();
         own.reap();
       }
       expect([...statuses, ...own.strays.splice(0).map(({ status }) => status)]).toEqual([0, 0, 0, 0, 0]);
       shared.sqHead = shared.tail;
     }
-    settle();
+    await settle();
     expect(controller.inFlight).toBe(0);
   });
 
   test('resets and queue deletions between the halves', async () => {
     const made = (await started(way)) as Made;
-    const { driver, drive, settle, controller } = made;
+    const { driver, drive, pass, settle, controller } = made;
     drive.slow = true;
     for (let turns = 0; turns < 24; turns++) {
       const queue = driver.queues.get(1)!;
@@ -426,10 +425,10 @@ describe.each(ways)('Compare and Write, fused, %s memory', (way) => {
         queue.push(io(made, NvmOpcode.write, second, pattern(512, turns + 1)));
       }
       queue.ring();
-      settle(turns);
+      pass(turns);
       if (turns % 2 === 0) await driver.deleteQueues(1);
       else await driver.enable();
-      settle();
+      await settle();
       expect([controller.inFlight, drive.inFlight]).toEqual([0, 0]);
       drive.bytes.set(pattern(512, turns + 1));
       await driver.createQueues(1);

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { Field, Status } from '../src/status.ts';
+import { Field, Status } from '../../src/status.ts';
 import { type Machine, pattern, started, ways } from './machine.ts';
 
 const blocks = { blockBytes: 512 };
@@ -66,7 +66,7 @@ describe.each(ways)('log page 01h, error information, %s memory', (way) => {
   test('an error that is no command’s: a doorbell', async () => {
     const made = await started(way);
     made.driver.trapped.tail(9, 1);
-    made.settle();
+    await made.settle();
     const [entry] = await errors(made, 1);
     expect(entry).toMatchObject({ count: 1, sqid: nowhere, location: null, lba: 0, nsid: 0 });
   });

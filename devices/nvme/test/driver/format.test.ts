@@ -1,67 +1,26 @@
-import { mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import {
-  AdminOpcode,
-  attachNamespace,
-  formatNamespace,
-  type InProcessServer,
-  type NvmeDriver,
-  until,
-} from '@sidecard/testing';
-import { afterEach, describe, expect, test } from 'vitest';
-import { Status } from '../src/status.ts';
-import { type MachineOptions, pattern, started, type Way, ways } from './machine.ts';
-import { TestDrive } from './test-drive.ts';
+import { renameSync, rmSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { AdminOpcode, attachNamespace, formatNamespace, until } from '@sidecard/testing';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { Status } from '../../src/status.ts';
+import { beginFormat, empty, full, imagedDrive, notes, remaining, to512, to4096 } from '../formats.ts';
+import { TestDrive } from '../test-drive.ts';
+import { pattern, started, ways } from './machine.ts';
 
 const EIO = 5;
 const mib = 1 << 20;
 const all = 0xffff_ffff;
-/** Dword 10: LBA format 1, and SES. */
-const to4096 = 1;
-const to512 = 0;
+/** Dword 10: SES. */
 const userDataErase = 1 << 9;
 
-const folders: string[] = [];
-afterEach(() => {
-  for (const folder of folders.splice(0)) rmSync(folder, { recursive: true, force: true });
-});
-
-/** A drive with an image in a folder of its own, beside which its notes are. */
-function imaged(sizeBytes = mib, seed = 1): TestDrive & { image: string } {
-  const folder = mkdtempSync(join(tmpdir(), 'nvme-format-'));
-  folders.push(folder);
-  const drive = new TestDrive(sizeBytes, { seed });
-  return Object.assign(drive, { image: join(folder, 'disk.img') });
+/** Takes the folder away that an image is in; what brings it back. */
+function takeAway(image: string): () => void {
+  const folder = dirname(image);
+  const away = `${folder}-away`;
+  onTestFinished(() => rmSync(away, { recursive: true, force: true }));
+  renameSync(folder, away);
+  return () => renameSync(away, folder);
 }
-
-const notes = ({ image }: { image: string }) => JSON.parse(readFileSync(`${image}.nvme.json`, 'utf8'));
-
-/** A machine whose first drive is full, and whose format is at it, and stays there. */
-async function formatting(way: Way, drive: TestDrive, options: MachineOptions = {}) {
-  const made = await started(way, { drives: [drive], ...options });
-  drive.bytes.fill(7);
-  drive.stalled = true;
-  const cid = made.driver.admin.submit({ opcode: AdminOpcode.formatNvm, nsid: 1, cdw10: to4096 });
-  await until(made.handle.port, () => drive.seen.length > 0, 'the drive to be asked');
-  expect(await remaining(made.driver)).toBe(100);
-  return { ...made, cid };
-}
-
-/** Gives a device without a client time until it is so. */
-function eventually({ server }: InProcessServer, condition: () => boolean): Promise<void> {
-  return until({ turn: () => server.turn() }, condition, 'a device without a client');
-}
-
-/** FPI. */
-async function remaining(driver: NvmeDriver, nsid = 1): Promise<number> {
-  const progress = (await driver.identifyNamespace(nsid)).raw[32]!;
-  expect(progress & (1 << 7)).not.toBe(0);
-  return progress & 0x7f;
-}
-
-const full = (drive: TestDrive) => drive.bytes.every((byte) => byte === 7);
-const empty = (drive: TestDrive) => drive.bytes.every((byte) => byte === 0);
 
 describe.each(ways)('Format NVM, %s memory', (way) => {
   test('to blocks of 4096 bytes and back: the blocks are others, and what was in them is gone', async () => {
@@ -147,7 +106,7 @@ describe.each(ways)('Format NVM, %s memory', (way) => {
     const prp1 = driver.ram.allocate(4096);
     driver.ram.store(prp1, pattern(512));
     const write = queue.submit({ opcode: 1, nsid: 1, prp1, cdw10: 5 });
-    settle();
+    await settle();
     const format = driver.admin.submit({ opcode: AdminOpcode.formatNvm, nsid: 1, cdw10: to4096 });
     await expect.poll(() => remaining(driver)).toBe(100);
     drive.stalled = false;
@@ -157,8 +116,9 @@ describe.each(ways)('Format NVM, %s memory', (way) => {
   });
 
   test('meanwhile: commands fail with Format in Progress, and may be tried again', async () => {
-    const drive = new TestDrive(mib);
-    const { driver, queue, cid } = await formatting(way, drive);
+    const made = await started(way);
+    const { driver, queue, drive } = made;
+    const cid = await beginFormat(made);
     const prp1 = driver.ram.allocate(4096);
     for (const opcode of [0, 1, 2, 5, 8, 9]) {
       const completion = await driver.submit(queue, { opcode, nsid: 1, prp1 });
@@ -196,37 +156,28 @@ describe.each(ways)('Format NVM, %s memory', (way) => {
   });
 
   test('a reset takes the command back, and the format goes on', async () => {
-    const drive = new TestDrive(mib);
-    const { driver, settle } = await formatting(way, drive);
+    const made = await started(way);
+    const { driver, drive, settle } = made;
+    await beginFormat(made);
     // RDY falls, though the drive stands still.
     await driver.enable();
     expect(await remaining(driver)).toBe(100);
     drive.stalled = false;
     await expect.poll(() => remaining(driver)).toBe(0);
-    settle();
+    await settle();
     expect(driver.admin.strays).toEqual([]);
     expect((await driver.identifyNamespace(1)).blockBytes).toBe(4096);
     expect(empty(drive)).toBe(true);
   });
 
-  test('a guest that goes, and the next', async () => {
-    const drive = new TestDrive(mib);
-    const { client, settle, controller, server } = await formatting(way, drive);
-    client.close();
-    settle();
-    expect(controller.inFlight).toBe(0);
-    drive.stalled = false;
-    await eventually(server, () => controller.namespaces.allocated(1)!.lbaBytes === 4096);
-    expect(empty(drive)).toBe(true);
-  });
-
   test('after a shutdown nobody is told any more', async () => {
-    const drive = new TestDrive(mib);
-    const { driver, cid, settle, controller, server } = await formatting(way, drive);
+    const made = await started(way);
+    const { driver, drive, settle, controller, handle } = made;
+    const cid = await beginFormat(made);
     driver.registers.cc.shn = 1;
     drive.stalled = false;
-    await eventually(server, () => controller.namespaces.allocated(1)!.lbaBytes === 4096);
-    settle();
+    await until(handle.port, () => controller.namespaces.allocated(1)!.lbaBytes === 4096, 'the format to end');
+    await settle();
     expect(driver.registers.csts.shst).toBe(2);
     expect(driver.admin.poll(cid)).toBeNull();
     await driver.enable();
@@ -250,7 +201,7 @@ describe.each(ways)('Format NVM, %s memory', (way) => {
     // Begun: the percentage is not zero any more.
     expect((await driver.admin.completion(cids[0]!)).dw0).toBe((4 << 16) | 2);
     await driver.logPage(4, 4096);
-    settle();
+    await settle();
     expect(driver.admin.poll(cids[1]!)).toBeNull();
     drive.stalled = false;
     expect((await driver.admin.completion(cids[1]!)).dw0).toBe((4 << 16) | 2);
@@ -258,89 +209,9 @@ describe.each(ways)('Format NVM, %s memory', (way) => {
   });
 });
 
-describe('a format lasts', () => {
-  test('the LBA format is kept beside the image, and wins over the default', async () => {
-    const drive = imaged();
-    await formatNamespace((await started('mapped', { drives: [drive] })).driver, 1, to4096);
-    expect(notes(drive)).toEqual({ version: 1, lbaBytes: 4096 });
-    const lbaBytes = null;
-    const { driver } = await started('mapped', { drives: [drive], lbaBytes });
-    expect((await driver.identifyNamespace(1)).blockBytes).toBe(4096);
-    // What the person says must not be something else, and may be the same.
-    await started('mapped', { drives: [drive], lbaBytes: 4096 });
-    await expect(started('mapped', { drives: [drive], lbaBytes: 512 })).rejects.toThrow(
-      'was formatted to blocks of 4096 bytes, not 512',
-    );
-  });
-
-  test('a daemon that dies in the middle: the next start goes on', async () => {
-    const drive = imaged();
-    await formatting('mapped', drive);
-    expect(notes(drive)).toEqual({ version: 1, formatting: 4096 });
-    // As if the machine had lost its power: what the first daemon has under way never comes.
-    const next = Object.assign(new TestDrive(mib), { image: drive.image, stalled: true });
-    next.bytes.set(drive.bytes);
-    const { driver, queue, log } = await started('mapped', { drives: [next], lbaBytes: null });
-    expect(log.lines.some(({ message }) => message === 'a format had not ended, and goes on')).toBe(true);
-    expect(await remaining(driver)).toBe(100);
-    await expect(driver.read(queue, 1, 0, 512, { blockBytes: 512 })).rejects.toThrow('0h/84h');
-    next.stalled = false;
-    await expect.poll(() => remaining(driver)).toBe(0);
-    expect((await driver.identifyNamespace(1)).blockBytes).toBe(4096);
-    expect(empty(next)).toBe(true);
-    expect(notes(drive)).toEqual({ version: 1, lbaBytes: 4096 });
-  });
-
-  test('SIGTERM leaves it to the next start', async () => {
-    const drive = imaged(200 * mib);
-    const { server } = await formatting('mapped', drive);
-    const closed = server.close();
-    drive.stalled = false;
-    await eventually(server, () => drive.closed);
-    await closed;
-    expect(notes(drive)).toEqual({ version: 1, formatting: 4096 });
-    expect(drive.bytes.at(-1)).toBe(7);
-    const next = await started('mapped', { drives: [drive], lbaBytes: null });
-    await expect.poll(() => remaining(next.driver)).toBe(0);
-    expect(empty(drive)).toBe(true);
-  });
-
-  test('a drive that is read-only now stays not ready', async () => {
-    const drive = imaged();
-    writeFileSync(`${drive.image}.nvme.json`, JSON.stringify({ version: 1, formatting: 4096 }));
-    const readOnly = Object.assign(new TestDrive(mib, { readOnly: true }), { image: drive.image });
-    const { driver, queue } = await started('mapped', { drives: [readOnly] });
-    await expect(driver.read(queue, 1, 0, 512, { blockBytes: 512 })).rejects.toThrow('0h/82h');
-  });
-
-  test.each([
-    ['no JSON', 'is no JSON'],
-    ['{}', 'is not of version 1'],
-    ['{"version":2}', 'is not of version 1'],
-    ['{"version":1,"lbaBytes":1024}', 'lbaBytes is not what it can be'],
-    ['{"version":1,"formatting":true}', 'formatting is not what it can be'],
-    ['null', 'is not of version 1'],
-  ])('notes that cannot be: %s', async (text, reason) => {
-    const drive = imaged();
-    writeFileSync(`${drive.image}.nvme.json`, text);
-    await expect(started('mapped', { drives: [drive] })).rejects.toThrow(`${drive.image}.nvme.json: ${reason}`);
-  });
-
-  test('a block device has one LBA format, and can be erased', async () => {
-    const drive = new TestDrive(mib);
-    drive.bytes.fill(7);
-    const { driver } = await started('mapped', { drives: [drive], lbaBytes: 4096, fixedFormat: true });
-    expect((await driver.identifyNamespace(1)).raw.subarray(25, 27)).toEqual(Uint8Array.of(0, 0));
-    expect((await formatNamespace(driver, 1, 1)).status).toBe(Status.invalidFormat);
-    expect((await formatNamespace(driver, 1, 0)).status).toBe(Status.success);
-    expect(empty(drive)).toBe(true);
-    expect((await driver.identifyNamespace(1)).blockBytes).toBe(4096);
-  });
-});
-
 describe('a format that fails', () => {
   test('at the drive: the namespace is as it was, and can be used', async () => {
-    const drive = imaged();
+    const drive = imagedDrive();
     const { driver, queue } = await started('mapped', { drives: [drive] });
     drive.fail = ({ operation }) => (operation === 'writeZeroes' ? EIO : 0);
     expect((await formatNamespace(driver, 1, to4096)).status).toBe(Status.writeFault);
@@ -350,7 +221,7 @@ describe('a format that fails', () => {
   });
 
   test('at its flush, which may have lost the zeroes', async () => {
-    const drive = imaged();
+    const drive = imagedDrive();
     const { driver, queue } = await started('mapped', { drives: [drive] });
     drive.fail = ({ operation }) => (operation === 'flush' ? EIO : 0);
     expect((await formatNamespace(driver, 1, to4096)).status).toBe(Status.writeFault);
@@ -361,7 +232,7 @@ describe('a format that fails', () => {
   });
 
   test('a drive whose flushes fail: what is there stays', async () => {
-    const drive = imaged();
+    const drive = imagedDrive();
     const { driver, queue } = await started('mapped', { drives: [drive] });
     drive.bytes.fill(7);
     drive.fail = ({ operation }) => (operation === 'flush' ? EIO : 0);
@@ -371,11 +242,10 @@ describe('a format that fails', () => {
   });
 
   test('before its intent is durable: nothing has happened', async () => {
-    const drive = imaged();
+    const drive = imagedDrive();
     const { driver, queue, log } = await started('mapped', { drives: [drive] });
     drive.bytes.fill(7);
-    renameSync(join(drive.image, '..'), join(drive.image, '../../gone'));
-    folders.push(join(drive.image, '../../gone'));
+    takeAway(drive.image);
     expect((await formatNamespace(driver, 1, to4096)).status).toBe(Status.internalError);
     expect(log.lines.filter(({ level }) => level === 'warn').map(({ message }) => message)).toEqual([
       'a format cannot be recorded',
@@ -385,19 +255,30 @@ describe('a format that fails', () => {
   });
 
   test('before its end is durable: nobody may write what the next start would erase', async () => {
-    const drive = imaged();
-    const { driver, queue, cid } = await formatting('mapped', drive);
-    const [folder, away] = [join(drive.image, '..'), join(drive.image, '../../away')];
-    folders.push(away);
-    renameSync(folder, away);
+    const drive = imagedDrive();
+    const made = await started('mapped', { drives: [drive] });
+    const { driver, queue } = made;
+    const cid = await beginFormat(made);
+    const bringBack = takeAway(drive.image);
     drive.stalled = false;
     expect((await driver.admin.completion(cid)).status).toBe(Status.internalError);
     await expect(driver.read(queue, 1, 0, 512, { blockBytes: 512 })).rejects.toThrow('0h/82h');
-    renameSync(away, folder);
+    bringBack();
     expect(notes(drive)).toEqual({ version: 1, formatting: 4096 });
     // Another format mends it.
     expect((await formatNamespace(driver, 1, to512)).status).toBe(Status.success);
     await driver.read(queue, 1, 0, 512, { blockBytes: 512 });
     expect(notes(drive)).toEqual({ version: 1, lbaBytes: 512 });
   });
+});
+
+test('a block device has one LBA format, and can be erased', async () => {
+  const drive = new TestDrive(mib);
+  drive.bytes.fill(7);
+  const { driver } = await started('mapped', { drives: [drive], lbaBytes: 4096, fixedFormat: true });
+  expect((await driver.identifyNamespace(1)).raw.subarray(25, 27)).toEqual(Uint8Array.of(0, 0));
+  expect((await formatNamespace(driver, 1, 1)).status).toBe(Status.invalidFormat);
+  expect((await formatNamespace(driver, 1, 0)).status).toBe(Status.success);
+  expect(empty(drive)).toBe(true);
+  expect((await driver.identifyNamespace(1)).blockBytes).toBe(4096);
 });
