@@ -42,7 +42,7 @@ describe.skipIf(noGuests)('interrupts through QEMU', () => {
     await stopped;
     expect(await qmp.execute('query-status')).toMatchObject({ status: 'internal-error', running: false });
     await expect(qmp.execute('cont')).rejects.toThrow('Resetting the Virtual Machine is required');
-    await qmp.execute('system_reset');
+    await machine.reset();
     await qmp.execute('cont');
     expect(await qmp.execute('query-status')).toMatchObject({ status: 'running', running: true });
   });

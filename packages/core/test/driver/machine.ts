@@ -22,6 +22,12 @@ export class Machine {
     slot.function.setBusMaster(true);
   }
 
+  /** The machine is reset, and its driver begins anew. */
+  async reset(): Promise<Machine> {
+    await this.slot.reset();
+    return new Machine(this.slot);
+  }
+
   enable(mode: InterruptMode, count = 1): InterruptVector[] {
     return this.slot.function.enableInterrupts(mode, count);
   }

@@ -151,6 +151,20 @@ test('a Function Level Reset forgets what is pending', async () => {
   expect(pendingMessages(it)).toEqual([]);
 });
 
+test('a reset of the machine (DEVICE_RESET) forgets what is pending, and messages come again when they are set up again', async () => {
+  const before = await machine();
+  before.enable('msix', 4);
+  before.slot.function.setFunctionMask(true);
+  before.registers.signal = 3;
+  expect(pendingMessages(before)).toEqual([3]);
+  const it = await before.reset();
+  expect(pendingMessages(it)).toEqual([]);
+  const vectors = it.enable('msix', 4);
+  expect(await it.arrived(vectors)).toEqual(zeroes(4));
+  it.registers.signal = 3;
+  expect(await it.arrived(vectors)).toEqual([0, 0, 0, 1]);
+});
+
 test('kinds are switched at run time, and a level that is there comes out by the pin again', async () => {
   const it = await machine();
   it.registers.level = 1;

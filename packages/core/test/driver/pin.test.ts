@@ -68,3 +68,14 @@ test('a Function Level Reset takes the level away, and the line works on', async
   expect(it.slot.device.registers.level).toBe(0);
   expect(it.config(STATUS, 2) & INTERRUPT_STATUS).toBe(0);
 });
+
+test('a reset of the machine (DEVICE_RESET) takes the level away, and the next driver has a line that works', async () => {
+  const before = await machine();
+  before.registers.level = 1;
+  expect(await before.arrived(before.enable('intx'))).toEqual([1]);
+  const it = await before.reset();
+  const lines = it.enable('intx');
+  expect([it.registers.level, it.config(STATUS, 2) & INTERRUPT_STATUS, await it.arrived(lines)]).toEqual([0, 0, [0]]);
+  it.registers.level = 1;
+  expect(await it.arrived(lines)).toEqual([1]);
+});
