@@ -1,16 +1,14 @@
 import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process';
-import { existsSync, rmSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 
-/** util-linux: has the kernel kill a program when the one that started it is gone (prctl(2), PR_SET_PDEATHSIG). */
+/** util-linux: has the kernel kill a program when the thread that started it is gone (prctl(2), PR_SET_PDEATHSIG). */
 const setpriv = '/usr/bin/setpriv';
 const diesWithParent = existsSync(setpriv) ? [setpriv, '--pdeathsig', 'KILL', '--'] : [];
 
 const children = new Set<ChildProcess>();
-const folders = new Set<string>();
 
 process.on('exit', () => {
   for (const child of children) child.kill('SIGKILL');
-  for (const folder of folders) removeFolder(folder);
 });
 
 /** Starts a program that does not outlive this process, however that ends. The child is the program itself: signals reach it. */
@@ -21,15 +19,4 @@ export function spawnChild(command: readonly string[], options: SpawnOptions): C
   // There is no 'exit' when there was no program.
   for (const end of ['exit', 'error']) child.once(end, () => children.delete(child));
   return child;
-}
-
-/** Has a folder removed when this process ends, unless it is removed before; killed by a signal, it leaves the folder. */
-export function removeAtExit(folder: string): void {
-  folders.add(folder);
-}
-
-export function removeFolder(folder: string): void {
-  folders.delete(folder);
-  // A process that has just been killed may be about to make one more file.
-  rmSync(folder, { recursive: true, force: true, maxRetries: 3 });
 }

@@ -1,12 +1,12 @@
 import type { ChildProcess } from 'node:child_process';
-import { appendFileSync, closeSync, mkdtempSync, openSync, readFileSync, realpathSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { basename, join } from 'node:path';
+import { appendFileSync, closeSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { basename, join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { loadNative } from '@sidecard/native';
 import { SocketTransport } from '../socket-transport.ts';
-import { removeAtExit, removeFolder, spawnChild } from './child.ts';
+import { spawnChild } from './child.ts';
 import { cpuNsOf, type Holdings, holdingsOf, isListening, residentBytesOf } from './proc.ts';
+import { temporaryFolder } from './temporary-folder.ts';
 
 export interface DaemonOptions {
   /** For its socket, its log and files of its own. A new one unless given, and only that is removed again. */
@@ -46,8 +46,7 @@ export class DaemonProcess {
 
   private constructor(command: readonly string[], { folder, cwd, env }: DaemonOptions) {
     this.#ownsFolder = folder === undefined;
-    this.folder = folder ?? realpathSync(mkdtempSync(join(tmpdir(), 'sidecard-')));
-    if (this.#ownsFolder) removeAtExit(this.folder);
+    this.folder = folder !== undefined ? resolve(folder) : temporaryFolder();
     this.socket = join(this.folder, 'device.sock');
     this.#logFile = join(this.folder, 'log');
     const words = command.map((word) => word.replaceAll('{socket}', this.socket).replaceAll('{folder}', this.folder));
@@ -134,7 +133,7 @@ export class DaemonProcess {
   /** Kills it, if it runs, and removes the folder that was made for it. */
   async remove(): Promise<void> {
     await this.kill();
-    if (this.#ownsFolder) removeFolder(this.folder);
+    if (this.#ownsFolder) rmSync(this.folder, { recursive: true, force: true, maxRetries: 3 });
   }
 
   /** `await using daemon = await DaemonProcess.start(...)` leaves nothing behind at the end of its block. */

@@ -1,10 +1,10 @@
 import type { ChildProcess } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setImmediate, setTimeout as sleep } from 'node:timers/promises';
 import type { Native } from '@sidecard/native';
 import { spawnChild } from '../process/child.ts';
+import { temporaryFolder } from '../process/temporary-folder.ts';
 import { LineSocket, Qmp } from '../qmp/index.ts';
 import { QtestConnection } from './qtest-connection.ts';
 import { QtestPort } from './qtest-port.ts';
@@ -66,7 +66,7 @@ export class QtestMachine {
 
   /** Starts QEMU and attaches the devices. @throws Error with what QEMU printed. */
   static async start(native: Native, options: QtestMachineOptions): Promise<QtestMachine> {
-    const folder = mkdtempSync(join(tmpdir(), 'sidecard-qtest-'));
+    const folder = temporaryFolder();
     const path = join(folder, 'qtest');
     const listening = native.listen(path, 0o600, 1);
     const monitor = join(folder, 'qmp');
