@@ -1,9 +1,9 @@
-import { AdminOpcode, type NvmeCommand } from '@sidecard/testing';
+import { AdminOpcode, type NvmeCommand, NvmeDriver, PciBus } from '@sidecard/testing';
 import { describe, expect, test } from 'vitest';
-import { Field, Status } from '../src/status.ts';
+import { Field, Status } from '../../src/status.ts';
+import { mistakeOf } from '../mistakes.ts';
+import { TestDrive } from '../test-drive.ts';
 import { type Machine, machine, pattern, started, ways } from './machine.ts';
-import { mistakeOf } from './mistakes.ts';
-import { TestDrive } from './test-drive.ts';
 
 const { setFeatures, getFeatures } = AdminOpcode;
 /** SEL of Get Features, in dword 10. */
@@ -41,17 +41,16 @@ describe.each(ways)('Set Features and Get Features, %s memory', (way) => {
     expect(capabilities).toEqual(everything.map((feature) => (feature === 5 ? 0b110 : 0b100)));
   });
 
-  test.each<[string, (machine: Machine) => void]>([
+  test.each<[string, (machine: Machine) => unknown]>([
     ['CC.EN', ({ driver }) => Object.assign(driver.registers.cc, { en: 0 })],
     ['NSSR', ({ driver }) => Object.assign(driver.registers, { nssr: 0x4e56_4d65 })],
     ['Function Level Reset', ({ handle }) => handle.functionLevelReset()],
-    ['a reset of the machine', ({ client }) => client.reset()],
+    ['a reset of the machine', ({ slot }) => slot.reset()],
   ])('no value outlasts %s', async (_level, reset) => {
     const made = await started(way);
-    const { driver, handle } = made;
+    const { driver } = made;
     /** Every value that a driver can see, but the time (timestamp.test.ts). */
-    const values = async () => {
-      const { admin } = driver;
+    const values = async (of: NvmeDriver) => {
       const words = [0x01, 0x02, 0x06, 0x08, 0x0a, 0x0b].map((id) => ({ cdw10: id }));
       const others = [
         { cdw10: 0x04 },
@@ -61,13 +60,13 @@ describe.each(ways)('Set Features and Get Features, %s memory', (way) => {
       ];
       const found: unknown[] = [];
       for (const one of [...words, ...others]) {
-        found.push((await driver.adminCommand({ opcode: getFeatures, ...one })).dw0);
+        found.push((await of.adminCommand({ opcode: getFeatures, ...one })).dw0);
       }
-      found.push(await driver.transferIn(admin, { opcode: getFeatures, cdw10: 0x16 }, 512));
-      found.push(await driver.transferIn(admin, { opcode: getFeatures, cdw10: 0x81 }, 8));
+      found.push(await of.transferIn(of.admin, { opcode: getFeatures, cdw10: 0x16 }, 512));
+      found.push(await of.transferIn(of.admin, { opcode: getFeatures, cdw10: 0x81 }, 8));
       return found;
     };
-    const before = await values();
+    const before = await values(driver);
     for (const [id, value] of [
       [0x01, 2],
       [0x02, 0x40],
@@ -84,14 +83,15 @@ describe.each(ways)('Set Features and Get Features, %s memory', (way) => {
     await driver.setFeature(0x05, 9, 1);
     await driver.transferOut(driver.admin, { opcode: setFeatures, cdw10: 0x16 }, new Uint8Array(512).fill(1, 0, 2));
     await driver.transferOut(driver.admin, { opcode: setFeatures, cdw10: 0x81 }, pattern(8));
-    const set = await values();
+    const set = await values(driver);
     set.forEach((value, index) => {
       expect(value).not.toEqual(before[index]);
     });
-    reset(made);
-    handle.setBusMaster(true);
-    await driver.enable();
-    expect(await values()).toEqual(before);
+    await reset(made);
+    // Config space may have been reset as well.
+    const next = new NvmeDriver(new PciBus().add(made.slot.port));
+    await next.enable();
+    expect(await values(next)).toEqual(before);
   });
 
   test('reserved bits are not kept', async () => {
@@ -108,7 +108,7 @@ describe.each(ways)('Set Features and Get Features, %s memory', (way) => {
   });
 
   test('feature 07h, number of queues: 64 of each, whatever is asked for, and not once there are any', async () => {
-    const { driver } = machine(way);
+    const { driver } = await machine(way);
     await driver.enable();
     expect(await driver.setFeature(7, 0x0003_0001)).toBe(0x003f_003f);
     expect(await driver.getFeature(7)).toBe(0x003f_003f);
