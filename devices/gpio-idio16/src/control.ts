@@ -2,6 +2,7 @@ import { type ControlRequest, type DeviceControl, type Metric, Refusal, type Sch
 import type { Idio16 } from './card.ts';
 import { bitsOf, inputNames, type Levels, levelsOf, maskOf, outputNames } from './lines.ts';
 import { Pulses } from './pulses.ts';
+import { playWave, type WaveStep } from './wave.ts';
 
 const level = { enum: [0, 1] };
 const flag = { type: 'boolean' };
@@ -18,13 +19,37 @@ const record = (properties: { readonly [name: string]: Schema }): Schema => ({
   required: Object.keys(properties),
   additionalProperties: false,
 });
+/** Longest time that a request may take, ms. */
+const longestMs = 60_000;
 const atMs = { type: 'number', description: 'Milliseconds of a clock that only goes on.' };
+
+const wave: Schema = {
+  type: 'object',
+  properties: {
+    startMs: {
+      type: 'number',
+      description: "When the steps' times begin, by the clock of /changes; now unless given.",
+    },
+    steps: {
+      type: 'array',
+      items: record({ ms: { type: 'number', minimum: 0, maximum: longestMs }, inputs: some(inputNames) }),
+      minItems: 1,
+      maxItems: 1000,
+    },
+  },
+  required: ['steps'],
+  additionalProperties: false,
+};
 
 interface Pulse {
   readonly inputs: readonly string[];
   readonly ms: number;
 }
 
+interface Wave {
+  readonly startMs?: number;
+  readonly steps: readonly WaveStep[];
+}
 /** What the control socket has of this card. */
 export function control(card: Idio16): DeviceControl {
   const pulses = new Pulses(card);
@@ -32,6 +57,11 @@ export function control(card: Idio16): DeviceControl {
   const outputs = () => levelsOf(outputNames, card.outputs);
   const refuseLoopback = () => {
     if (card.loopback) throw new Refusal(409, 'the inputs are wired to the outputs (--loopback)');
+  };
+  const set = (levels: Levels) => {
+    const mask = maskOf(inputNames, Object.keys(levels));
+    pulses.end(mask);
+    card.setTerminals(bitsOf(inputNames, levels), mask);
   };
   return {
     routes: [
@@ -68,9 +98,7 @@ export function control(card: Idio16): DeviceControl {
         refusals: { 409: 'The inputs are wired to the outputs.' },
         handle: ({ body }: ControlRequest<Levels>) => {
           refuseLoopback();
-          const mask = maskOf(inputNames, Object.keys(body));
-          pulses.end(mask);
-          card.setTerminals(bitsOf(inputNames, body), mask);
+          set(body);
           return inputs();
         },
       },
@@ -81,7 +109,7 @@ export function control(card: Idio16): DeviceControl {
           'Turns inputs over for a time. Answers all inputs, when that is over. An input that is set meanwhile stays as it was set.',
         body: record({
           inputs: { type: 'array', items: { enum: inputNames }, minItems: 1, maxItems: 16, uniqueItems: true },
-          ms: { type: 'number', minimum: 1, maximum: 60_000 },
+          ms: { type: 'number', minimum: 1, maximum: longestMs },
         }),
         answer: all(inputNames),
         refusals: { 409: 'The inputs are wired to the outputs, or one of them is under a pulse already.' },
@@ -91,6 +119,24 @@ export function control(card: Idio16): DeviceControl {
           if (mask & pulses.inputs) throw new Refusal(409, 'an input is under a pulse already');
           await pulses.run(mask, body.ms);
           return inputs();
+        },
+      },
+      {
+        method: 'POST',
+        path: '/inputs/wave',
+        summary: 'Sets inputs at given times. Answers when that is over, with how late the latest step was.',
+        body: wave,
+        answer: record({ latestMs: { type: 'number', minimum: 0 } }),
+        refusals: { 409: 'The inputs are wired to the outputs.' },
+        handle: async ({ body: { startMs, steps } }: ControlRequest<Wave>) => {
+          refuseLoopback();
+          const { clock } = card.host;
+          const nowMs = clock.now();
+          if (startMs !== undefined && startMs > nowMs + longestMs)
+            throw new Refusal(400, `startMs is more than a minute away: it is ${nowMs} now`);
+          const early = steps.findIndex(({ ms }, index) => index > 0 && ms < steps[index - 1]!.ms);
+          if (early > 0) throw new Refusal(400, `step ${early} is before the one before it`);
+          return { latestMs: await playWave(clock, startMs ?? nowMs, steps, set) };
         },
       },
     ],

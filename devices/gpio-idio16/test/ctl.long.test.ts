@@ -1,5 +1,6 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import type { Ended } from '@sidecard/testing';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { parseWave } from '../src/ctl/wave-file.ts';
 import { GpioDaemon, run } from './daemon.ts';
@@ -39,6 +40,34 @@ test('pulse, wave and watch', async () => {
   expect(changes.map((line) => line.replace(/^\S+ /, ''))).toEqual(['IN0=1', 'IN0=0', 'IN1=1', 'IN2=1', 'IN1=0 IN2=0']);
   watch.child.kill('SIGINT');
   expect((await watch.ended).stderr).toBe('');
+});
+
+test('a long wave goes to the daemon in parts: every step is there, in order and not early', async () => {
+  // 400 in a second, and ever so often several at one time.
+  const steps = Array.from({ length: 900 }, (_, step) => ({ ms: Math.floor(step / 3) * 7.5, level: (step + 1) & 1 }));
+  const file = join(daemon.folder, 'long.csv');
+  writeFileSync(file, `ms,IN6\n${steps.map(({ ms, level }) => `${ms},${level}`).join('\n')}\n`);
+  let wave: Promise<Ended> | null = null;
+  const seen: { readonly atMs: number; readonly changed: object }[] = [];
+  for await (const { event, data } of daemon.control.events('/changes')) {
+    if (event === 'state') wave = daemon.ctl(['wave', file]);
+    else seen.push(data as (typeof seen)[0]);
+    if (seen.length === steps.length) break;
+  }
+  expect(await wave).toMatchObject({ code: 0, stderr: expect.stringMatching(/^900 steps in 2242\.5 ms, none more/) });
+  expect(seen.map(({ changed }) => changed)).toEqual(steps.map(({ level }) => ({ IN6: level })));
+  const latestMs = Number(/more than ([\d.]+) ms late/.exec((await wave)!.stderr)![1]);
+  const beganMs = seen[0]!.atMs - latestMs - 0.1;
+  for (const [step, { atMs }] of seen.entries()) expect(atMs).toBeGreaterThanOrEqual(beganMs + steps[step]!.ms);
+});
+
+test('a wave whose daemon ends: one line, and exit code 1', async () => {
+  const other = await GpioDaemon.start();
+  const wave = other.ctl(['wave', '-'], 'ms,IN0\n0,1\n2500,0\n');
+  for await (const { event } of other.control.events('/changes')) if (event === 'change') break;
+  await other.stop();
+  expect(await wave).toMatchObject({ code: 1, stderr: expect.stringMatching(/^sidecard-gpio-idio16 ctl: [^\n]+\n$/) });
+  await other.remove();
 });
 
 test('a wave from stdin', async () => {
@@ -115,9 +144,9 @@ test('--help tells the commands', async () => {
 describe('a wave file', () => {
   test('has times, and levels or nothing; lines that are empty or begin with # do not count', () => {
     expect(parseWave('w', ['# mine', 'ms,IN0, in1', '', '0,1,', '2.5, ,0', '3,,', '3,0,1'])).toEqual([
-      { ms: 0, levels: { IN0: 1 } },
-      { ms: 2.5, levels: { IN1: 0 } },
-      { ms: 3, levels: { IN0: 0, IN1: 1 } },
+      { ms: 0, inputs: { IN0: 1 } },
+      { ms: 2.5, inputs: { IN1: 0 } },
+      { ms: 3, inputs: { IN0: 0, IN1: 1 } },
     ]);
   });
 

@@ -18,6 +18,7 @@ interface Document {
 const bodies: { readonly [operationId: string]: object } = {
   patchInputs: { IN0: 1, IN1: 0 },
   postInputsPulse: { inputs: ['IN2'], ms: 1 },
+  postInputsWave: { steps: [{ ms: 1, inputs: { IN2: 1 } }] },
 };
 
 let daemon: GpioDaemon;

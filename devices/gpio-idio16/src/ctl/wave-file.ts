@@ -2,15 +2,10 @@ import { readFile } from 'node:fs/promises';
 import { text } from 'node:stream/consumers';
 import { UsageError } from '@sidecard/daemon';
 import { inputNames, type Levels } from '../lines.ts';
-
-/** Levels to set, at a time since the wave's beginning. */
-export interface Step {
-  readonly ms: number;
-  readonly levels: Levels;
-}
+import type { WaveStep } from '../wave.ts';
 
 /** Reads a wave. @throws UsageError where it is none, with the line. */
-export async function readWave(file: string): Promise<Step[]> {
+export async function readWave(file: string): Promise<WaveStep[]> {
   const name = file === '-' ? 'stdin' : file;
   const lines = (file === '-' ? await text(process.stdin) : await readFile(file, 'utf8').catch(unreadable)).split(
     /\r?\n/,
@@ -22,8 +17,8 @@ export async function readWave(file: string): Promise<Step[]> {
   }
 }
 
-export function parseWave(name: string, lines: readonly string[]): Step[] {
-  const steps: Step[] = [];
+export function parseWave(name: string, lines: readonly string[]): WaveStep[] {
+  const steps: WaveStep[] = [];
   let inputs: string[] | null = null;
   for (const [index, line] of lines.entries()) {
     const wrong = (reason: string) => new UsageError(`${name}, line ${index + 1}: ${reason}`);
@@ -35,8 +30,8 @@ export function parseWave(name: string, lines: readonly string[]): Step[] {
     }
     if (cells.length !== inputs.length + 1)
       throw wrong(`${cells.length} columns, and the first line has ${inputs.length + 1}`);
-    const step = { ms: time(cells[0]!, steps.at(-1)?.ms ?? 0, wrong), levels: levels(inputs, cells.slice(1), wrong) };
-    if (Object.keys(step.levels).length > 0) steps.push(step);
+    const step = { ms: time(cells[0]!, steps.at(-1)?.ms ?? 0, wrong), inputs: levels(inputs, cells.slice(1), wrong) };
+    if (Object.keys(step.inputs).length > 0) steps.push(step);
   }
   if (steps.length === 0) throw new UsageError(`${name} has no steps`);
   return steps;
