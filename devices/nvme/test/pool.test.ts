@@ -257,26 +257,6 @@ describe('what the host refuses', () => {
     expect(images(next)).toEqual([]);
     expect((await createNamespace((await pooled(next)).driver, { nsze: 64 })).dw0).toBe(1);
   });
-
-  test('SIGTERM while a namespace is made: it is none', async () => {
-    const pool = testPool('size=1G');
-    const { driver, server, handle } = await pooled(pool);
-    const drive = new TestDrive(160 * mib);
-    drive.stalled = true;
-    pool.folder.next = drive;
-    void createNamespace(driver, { nsze: 160 * 2048 }).catch(() => {});
-    while (drive.seen.length === 0) {
-      handle.port.turn();
-      await new Promise((resolve) => setImmediate(resolve));
-    }
-    const closing = server.close();
-    drive.stalled = false;
-    server.settle();
-    await closing;
-    expect(drive.seen.length).toBe(1);
-    expect(images(pool)).toEqual([]);
-    expect(tableOf(pool)).toEqual([]);
-  });
 });
 
 describe('the folder', () => {

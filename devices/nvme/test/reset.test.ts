@@ -2,7 +2,6 @@ import { Command } from '@sidecard/core';
 import { AdminOpcode, GuestRam, NvmeDriver, PciBus, VfioUserClient, VfioUserPort } from '@sidecard/testing';
 import { describe, expect, test } from 'vitest';
 import { type Machine, machine, pattern, started, ways } from './machine.ts';
-import { TestDrive } from './test-drive.ts';
 
 const read = { opcode: 2, nsid: 1 };
 
@@ -140,60 +139,6 @@ describe.each(ways)('resets with commands in flight, %s memory', (way) => {
     for (let turn = 0; turn < 200; turn++) port.turn();
     expect(controller.inFlight).toBe(0);
     expect(log.lines.filter(({ level }) => level === 'error')).toEqual([]);
-  });
-
-  test('the daemon ends: a drive that is closed is not looked at while another still flushes', async () => {
-    const [quick, slow] = [new TestDrive(1 << 20), new TestDrive(1 << 20, { seed: 2 })];
-    const { server, settle } = await started(way, { drives: [quick, slow] });
-    const looked: string[] = [];
-    for (const what of ['poll', 'arm', 'disarm'] as const) {
-      Object.assign(quick, { [what]: () => quick.closed && looked.push(what) > 0 });
-    }
-    let flushed = () => {};
-    slow.close = () =>
-      new Promise((resolve) => {
-        flushed = resolve;
-      });
-    const closed = server.close();
-    for (let turns = 0; turns < 100 && !quick.closed; turns++) {
-      settle(10);
-      await new Promise((resolve) => setImmediate(resolve));
-    }
-    expect(quick.closed).toBe(true);
-    settle(10);
-    flushed();
-    await closed;
-    expect(looked).toEqual([]);
-  });
-
-  test('the daemon ends: what is in flight ends first, then the drives close', async () => {
-    const { server, drive, settle, controller } = await busy(way);
-    const closed = server.close();
-    settle();
-    expect(drive.closed).toBe(false);
-    drive.stalled = false;
-    for (let turn = 0; turn < 1000 && controller.inFlight > 0; turn++) settle(10);
-    await closed;
-    expect(drive.closed).toBe(true);
-  });
-
-  test('the daemon ends, and the client answers no DMA any more: it is left', async () => {
-    const { server, queue, ram, drive } = await started(way);
-    for (let index = 0; index < 10; index++) queue.push({ ...read, prp1: ram.allocate(4096) });
-    queue.ring();
-    let ended = false;
-    const closed = server.close().then(() => {
-      ended = true;
-    });
-    for (let seconds = 0; seconds < 10 && !ended; seconds++) {
-      server.settle();
-      server.clock.advance(1000);
-      await new Promise((resolve) => setImmediate(resolve));
-    }
-    expect(ended).toBe(true);
-    await closed;
-    expect(drive.closed).toBe(true);
-    expect(server.clock.timers).toBe(0);
   });
 
   test.each(['CC.EN', 'NSSR', 'Function Level Reset', 'DEVICE_RESET'] as const)('%s at any moment', async (level) => {

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import type { BlockBackend } from '@sidecard/block';
 import { loadNative } from '@sidecard/native';
 import { RecordedLog, VirtualClock } from '@sidecard/testing';
-import { afterEach } from 'vitest';
+import { onTestFinished } from 'vitest';
 import { Pool } from '../src/namespaces/pool.ts';
 import { PoolFolder } from '../src/namespaces/pool-folder.ts';
 import { type PoolOptions, parsePool } from '../src/namespaces/pool-options.ts';
@@ -45,16 +45,10 @@ export interface TestPool {
   again(options?: string): TestPool;
 }
 
-const folders: string[] = [];
-
-afterEach(() => {
-  for (const folder of folders.splice(0)) rmSync(folder, { recursive: true, force: true });
-});
-
 /** A pool in a folder of its own, gone after the test. `options` as after the folder of `--pool`. */
 export function testPool(options = 'size=16M'): TestPool {
   const path = mkdtempSync(join(tmpdir(), 'nvme-pool-'));
-  folders.push(path);
+  onTestFinished(() => rmSync(path, { recursive: true, force: true }));
   return open(path, options, new Map());
 }
 

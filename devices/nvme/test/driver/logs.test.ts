@@ -1,8 +1,8 @@
 import { AdminOpcode } from '@sidecard/testing';
 import { describe, expect, test } from 'vitest';
-import { Field, Status } from '../src/status.ts';
+import { Field, Status } from '../../src/status.ts';
+import { mistakeOf } from '../mistakes.ts';
 import { started, ways } from './machine.ts';
-import { mistakeOf } from './mistakes.ts';
 
 const everyPage = [0, 1, 2, 3, 4, 5, 0x12, 0x13];
 

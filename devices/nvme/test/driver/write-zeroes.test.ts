@@ -1,9 +1,9 @@
 import { blockCommand, NvmOpcode } from '@sidecard/testing';
 import { describe, expect, test } from 'vitest';
-import { Status } from '../src/status.ts';
+import { Status } from '../../src/status.ts';
+import { mistakeOf } from '../mistakes.ts';
+import { TestDrive } from '../test-drive.ts';
 import { pattern, started, ways } from './machine.ts';
-import { mistakeOf } from './mistakes.ts';
-import { TestDrive } from './test-drive.ts';
 
 const blocks = { blockBytes: 512 };
 const deallocate = 1 << 25;

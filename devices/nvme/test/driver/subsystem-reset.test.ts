@@ -26,7 +26,7 @@ describe.each(ways)('NVM subsystem reset (NSSR), %s memory', (way) => {
     driver.admin.submit({ opcode: AdminOpcode.asyncEventRequest });
     await driver.setFeature(1, 3);
     await driver.write(queue, 1, 0, pattern(512), blocks);
-    settle();
+    await settle();
     driver.registers.nssr = key;
     expect([driver.registers.csts.value, driver.registers.cc.value, driver.registers.nssr]).toEqual([occurred, 0, 0]);
     expect([driver.registers.aqa, driver.registers.asq, driver.registers.acq]).toEqual([0, 0, 0]);
@@ -63,12 +63,12 @@ describe.each(ways)('NVM subsystem reset (NSSR), %s memory', (way) => {
     const { driver, drive, queue, settle, ram, controller } = await started(way);
     drive.stalled = true;
     for (let count = 0; count < 4; count++) queue.submit({ opcode: 2, nsid: 1, prp1: ram.allocate(4096) });
-    settle();
+    await settle();
     driver.registers.nssr = key;
-    settle();
+    await settle();
     expect(driver.registers.csts.value).toBe(occurred | ready);
     drive.stalled = false;
-    settle(1000);
+    await settle();
     expect(driver.registers.csts.value).toBe(occurred);
     expect([queue.reap(), controller.inFlight]).toEqual([0, 0]);
     await driver.enable();
@@ -79,20 +79,20 @@ describe.each(ways)('NVM subsystem reset (NSSR), %s memory', (way) => {
     const { driver, drive, queue, settle, ram } = await started(way);
     drive.stalled = true;
     queue.submit({ opcode: 2, nsid: 1, prp1: ram.allocate(4096) });
-    settle();
+    await settle();
     driver.registers.nssr = key;
     driver.registers.aqa = 0x001f_001f;
     driver.registers.asq = ram.allocate(4096);
     driver.registers.acq = ram.allocate(4096);
     driver.registers.cc.value = (4 << 20) | (6 << 16) | 1;
     drive.stalled = false;
-    settle(1000);
+    await settle();
     expect(driver.registers.csts.value).toBe(occurred | ready);
     await driver.enable();
   });
 
   test('of a controller that has failed', async () => {
-    const { driver } = machine(way);
+    const { driver } = await machine(way);
     driver.registers.cc.value = 1;
     expect(driver.registers.csts.value).toBe(failed);
     driver.registers.nssr = key;
@@ -101,7 +101,7 @@ describe.each(ways)('NVM subsystem reset (NSSR), %s memory', (way) => {
   });
 
   test('of one that is disabled, and again and again', async () => {
-    const { driver } = machine(way);
+    const { driver } = await machine(way);
     for (let count = 0; count < 3; count++) {
       driver.registers.nssr = key;
       expect(driver.registers.csts.value).toBe(occurred);
@@ -113,12 +113,12 @@ describe.each(ways)('NVM subsystem reset (NSSR), %s memory', (way) => {
     const { driver, drive, settle } = await started(way);
     drive.stalled = true;
     driver.registers.cc.shn = 1;
-    settle();
+    await settle();
     driver.registers.nssr = key;
-    settle();
+    await settle();
     expect(driver.registers.csts.value).toBe(occurred | ready);
     drive.stalled = false;
-    settle(1000);
+    await settle();
     expect(driver.registers.csts.value).toBe(occurred);
     await driver.enable();
   });

@@ -8,10 +8,10 @@ import {
   type NvmeDriver,
 } from '@sidecard/testing';
 import { describe, expect, test } from 'vitest';
-import { Status } from '../src/status.ts';
+import { Status } from '../../src/status.ts';
+import { TestDrive } from '../test-drive.ts';
+import { type TestPool, testPool } from '../test-pool.ts';
 import { type Machine, pattern, started, type Way, ways } from './machine.ts';
-import { TestDrive } from './test-drive.ts';
-import { type TestPool, testPool } from './test-pool.ts';
 
 const mib = 1 << 20;
 const all = 0xffff_ffff;
@@ -163,7 +163,7 @@ describe.each(ways)('Namespace Management, %s memory', (way) => {
     pool.drive.stalled = true;
     const read = { opcode: 2, nsid: 1, prp1: driver.ram.allocate(4096) };
     const busy = queue.submit(read);
-    settle();
+    await settle();
     const deleted = driver.admin.submit({ opcode: AdminOpcode.namespaceManagement, nsid: 1, cdw10: 1 });
     // Its intent takes the disk's time.
     await expect.poll(() => list(driver, 0x02)).toEqual([]);
@@ -187,13 +187,13 @@ describe.each(ways)('Namespace Management, %s memory', (way) => {
   });
 
   test('delete and format at once: one of them comes first', async () => {
-    const { driver, log, settle } = await pooled(way);
+    const { driver, log, pass } = await pooled(way);
     const outcomes = new Set<string>();
     for (let patience = 0; patience < 4; patience++) {
       await createNamespace(driver, { nsze: 8 });
       const deleted = driver.admin.submit({ opcode: AdminOpcode.namespaceManagement, nsid: 1, cdw10: 1 });
-      for (let turn = 0; turn < patience; turn++) {
-        settle(5);
+      for (let waited = 0; waited < patience; waited++) {
+        pass(5);
         await setImmediate();
       }
       const formatted = driver.admin.submit({ opcode: AdminOpcode.formatNvm, nsid: 1 });
@@ -234,16 +234,16 @@ describe.each(ways)('Namespace Management, %s memory', (way) => {
   });
 
   test('a reset takes the command back, and its effect comes all the same', async () => {
-    const { driver, pool, settle } = await pooled(way);
+    const { driver, pool, turn } = await pooled(way);
     const prp1 = driver.ram.allocate(4096);
     driver.ram.store(prp1, Uint8Array.of(64, 0, 0, 0, 0, 0, 0, 0, 64));
     driver.admin.submit({ opcode: AdminOpcode.namespaceManagement, prp1 });
-    settle(20);
+    turn(20);
     await driver.enable();
     await expect.poll(() => list(driver, 0x10)).toEqual([1]);
     expect(driver.admin.strays).toEqual([]);
     driver.admin.submit({ opcode: AdminOpcode.namespaceManagement, nsid: 1, cdw10: 1 });
-    settle(20);
+    turn(20);
     await driver.enable();
     await expect.poll(() => list(driver, 0x10)).toEqual([]);
     await expect.poll(() => pool.drive.closed).toBe(true);
@@ -255,7 +255,7 @@ describe.each(ways)('Namespace Management, %s memory', (way) => {
     driver.ram.store(prp1, Uint8Array.of(64, 0, 0, 0, 0, 0, 0, 0, 64));
     for (let count = 0; count < 5; count++) driver.admin.push({ opcode: AdminOpcode.namespaceManagement, prp1 });
     driver.admin.ring();
-    settle();
+    await settle();
     await driver.enable();
     // One after the other: this comes behind them all.
     expect((await createNamespace(driver, { nsze: 8 })).dw0).toBe(2);

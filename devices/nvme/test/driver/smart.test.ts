@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
+import { TestDrive } from '../test-drive.ts';
 import { type Machine, pattern, started, ways } from './machine.ts';
-import { TestDrive } from './test-drive.ts';
 
 const blocks = { blockBytes: 512 };
 
@@ -55,7 +55,7 @@ describe.each(ways)('log page 02h, SMART / health, %s memory', (way) => {
 
   test('power-on hours, and the life of the controller', async () => {
     const made = await started(way);
-    made.server.clock.advance(3 * 3_600_000 + 1000);
+    made.slot.clock.advance(3 * 3_600_000 + 1000);
     expect((await smart(made)).count('powerOnHours')).toBe(3);
     await made.driver.enable();
     expect((await smart(made)).count('powerOnHours')).toBe(3);
@@ -113,27 +113,27 @@ describe.each(ways)('log page 02h, SMART / health, %s memory', (way) => {
 
   test('controller busy time: minutes with commands in I/O queues', async () => {
     const made = await started(way);
-    const { driver, drive, queue, settle, server, ram } = made;
+    const { driver, drive, queue, settle, slot, ram } = made;
     const minute = 60_000;
-    server.clock.advance(2 * minute);
+    slot.clock.advance(2 * minute);
     expect((await smart(made)).count('busyMinutes')).toBe(0);
     drive.stalled = true;
     const cid = queue.submit({ opcode: 2, nsid: 1, prp1: ram.allocate(4096) });
-    settle();
-    server.clock.advance(3 * minute + 1000);
+    await settle();
+    slot.clock.advance(3 * minute + 1000);
     drive.stalled = false;
     await queue.completion(cid);
-    settle();
-    server.clock.advance(5 * minute);
+    await settle();
+    slot.clock.advance(5 * minute);
     expect((await smart(made)).count('busyMinutes')).toBe(3);
     // An idle controller has no timer.
-    expect(server.clock.timers).toBe(0);
+    expect(slot.clock.timers).toBe(0);
     // A reset ends it with the command.
     drive.stalled = true;
     queue.submit({ opcode: 2, nsid: 1, prp1: ram.allocate(4096) });
-    settle();
+    await settle();
     driver.registers.cc.value = 0;
-    server.clock.advance(5 * minute);
+    slot.clock.advance(5 * minute);
     drive.stalled = false;
     await driver.enable();
     expect((await smart(made)).count('busyMinutes')).toBe(3);

@@ -1,13 +1,13 @@
 import { AdminOpcode, decodeCompletion, encodeCommand } from '@sidecard/testing';
 import { describe, expect, test } from 'vitest';
-import { Status } from '../src/status.ts';
+import { Status } from '../../src/status.ts';
+import { TestDrive } from '../test-drive.ts';
 import { machine, pattern, started, ways } from './machine.ts';
-import { TestDrive } from './test-drive.ts';
 
 const enabled = (4 << 20) | (6 << 16) | 1;
 
-test('what CAP, VS and CRTO say', () => {
-  const { handle, driver } = machine('mapped');
+test('what CAP, VS and CRTO say', async () => {
+  const { handle, driver } = await machine('mapped');
   const bytes = new Uint8Array(8);
   handle.bar(0).read(0, bytes, 0, 8);
   const cap = new DataView(bytes.buffer).getBigUint64(0, true);
@@ -23,8 +23,8 @@ test('what CAP, VS and CRTO say', () => {
   expect([handle.vectorCount('intx'), handle.vectorCount('msi'), handle.vectorCount('msix')]).toEqual([1, 32, 65]);
 });
 
-test('registers that are not there read zero and take no writes', () => {
-  const { handle, driver } = machine('mapped');
+test('registers that are not there read zero and take no writes', async () => {
+  const { handle, driver } = await machine('mapped');
   const bytes = new Uint8Array(0x1000);
   for (const offset of [0x38, 0x50, 0x70, 0xe00]) handle.bar(0).write(offset, new Uint8Array(8).fill(0xff), 0, 8);
   handle.bar(0).read(0x38, bytes, 0, 0x30);
@@ -42,7 +42,7 @@ describe('a configuration that cannot be', () => {
     ['a queue of one entry', { aqa: 0 }],
     ['an address that is not of a page of 8 KiB', { cc: enabled | (1 << 7), asq: 0x1000 }],
   ])('%s: CSTS.CFS, until it is reset', async (_what, more: { cc?: number; aqa?: number; asq?: number }) => {
-    const { driver } = machine('mapped');
+    const { driver } = await machine('mapped');
     driver.registers.aqa = more.aqa ?? 0x001f_001f;
     driver.registers.asq = more.asq ?? 0;
     driver.registers.acq = 0;
@@ -70,7 +70,7 @@ describe.each(ways)('starting and stopping, %s memory', (way) => {
   });
 
   test('pages of 64 KiB', async () => {
-    const { driver, drive, settle } = machine(way, { drives: [new TestDrive(1 << 20)] });
+    const { driver, drive, settle } = await machine(way, { drives: [new TestDrive(1 << 20)] });
     const admin = driver.ram.allocate(0x10000, 0x10000);
     const completions = driver.ram.allocate(0x10000, 0x10000);
     driver.registers.aqa = 0x000f_000f;
@@ -86,7 +86,7 @@ describe.each(ways)('starting and stopping, %s memory', (way) => {
     // From the last 2 KiB of one into the next, which PRP2 is: begun anywhere else but there it is wrong.
     driver.ram.store(admin + 64, encodeCommand({ ...identify, prp1: data + 0xf800, prp2: data + 0x1000 }, 6));
     driver.trapped.tail(0, 2);
-    settle();
+    await settle();
     const ends = [0, 1].map((entry) => decodeCompletion(driver.ram.load(completions + entry * 16, 16)));
     const statuses = [5, 6].map((cid) => ends.find((end) => end.cid === cid)?.status);
     expect(statuses).toEqual([0, Status.invalidPrpOffset]);
@@ -125,7 +125,7 @@ describe.each(ways)('starting and stopping, %s memory', (way) => {
   });
 
   test('admin queues of two entries, as OVMF has them', async () => {
-    const { driver } = machine(way, { adminEntries: 2 });
+    const { driver } = await machine(way, { adminEntries: 2 });
     await driver.enable();
     const queue = await driver.createQueues(1, { entries: 2 });
     for (let lba = 0; lba < 10; lba++) {

@@ -1,9 +1,9 @@
 import { AdminOpcode, attachNamespace, createNamespace, type NvmeDriver } from '@sidecard/testing';
 import { describe, expect, test } from 'vitest';
-import { Status } from '../src/status.ts';
+import { Status } from '../../src/status.ts';
+import { TestDrive } from '../test-drive.ts';
+import { testPool } from '../test-pool.ts';
 import { pattern, started, ways } from './machine.ts';
-import { TestDrive } from './test-drive.ts';
-import { testPool } from './test-pool.ts';
 
 const all = 0xffff_ffff;
 const drives = () => [1, 2].map((seed) => new TestDrive(1 << 20, { seed }));
@@ -79,7 +79,7 @@ describe.each(ways)('Namespace Attachment, %s memory', (way) => {
     drive.stalled = true;
     const read = { opcode: 2, nsid: 1, prp1: driver.ram.allocate(4096) };
     const busy = queue.submit(read);
-    settle();
+    await settle();
     const prp1 = driver.ram.allocate(4096);
     driver.ram.store(prp1, Uint8Array.of(1));
     const detached = driver.admin.submit({ opcode: AdminOpcode.namespaceAttachment, nsid: 1, cdw10: 1, prp1 });

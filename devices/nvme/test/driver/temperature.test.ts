@@ -1,8 +1,8 @@
 import { AdminOpcode } from '@sidecard/testing';
 import { describe, expect, test } from 'vitest';
-import { Field, Status } from '../src/status.ts';
+import { Field, Status } from '../../src/status.ts';
+import { mistakeOf } from '../mistakes.ts';
 import { started, ways } from './machine.ts';
-import { mistakeOf } from './mistakes.ts';
 
 /** THSEL in dword 11, and an event as its completion has it: SMART / health, temperature threshold, log page 02h. */
 const under = 1 << 20;
@@ -38,7 +38,7 @@ describe.each(ways)('feature 04h, Temperature Threshold, %s memory', (way) => {
     const { driver, settle } = await started(way);
     const cid = driver.admin.submit({ opcode: AdminOpcode.asyncEventRequest });
     await driver.setFeature(4, 311);
-    settle();
+    await settle();
     expect((await driver.logPage(2, 512))[0]).toBe(1 << 1);
     expect(driver.admin.poll(cid)).toBeNull();
     await driver.setFeature(0x0b, 1 << 1);

@@ -1,6 +1,6 @@
 import { AdminOpcode } from '@sidecard/testing';
 import { describe, expect, test } from 'vitest';
-import { Status } from '../src/status.ts';
+import { Status } from '../../src/status.ts';
 import { type Machine, started, ways } from './machine.ts';
 
 /** Timestamp, in ms, with Timestamp Origin. */
@@ -23,10 +23,10 @@ describe.each(ways)('feature 0Eh, Timestamp, %s memory', (way) => {
   test('counts from the reset, until the host sets it', async () => {
     const made = await started(way);
     expect(await get(made)).toEqual([0, 0]);
-    made.server.clock.advance(1500);
+    made.slot.clock.advance(1500);
     expect(await get(made)).toEqual([1500, 0]);
     await set(made, 1_800_000_000_000);
-    made.server.clock.advance(250);
+    made.slot.clock.advance(250);
     expect(await get(made)).toEqual([1_800_000_000_250, 1]);
     expect(await get(made, 1)).toEqual([0, 0]); // default
   });
@@ -34,17 +34,17 @@ describe.each(ways)('feature 0Eh, Timestamp, %s memory', (way) => {
   test('is modulo 2^48', async () => {
     const made = await started(way);
     await set(made, 2 ** 48 - 10);
-    made.server.clock.advance(15);
+    made.slot.clock.advance(15);
     expect(await get(made)).toEqual([5, 1]);
   });
 
   test('a controller reset or a Function Level Reset keeps what the host has set, and begins again what it has not', async () => {
     const made = await started(way);
-    made.server.clock.advance(1000);
+    made.slot.clock.advance(1000);
     await made.driver.enable();
     expect(await get(made)).toEqual([0, 0]);
     await set(made, 5_000_000);
-    made.server.clock.advance(1000);
+    made.slot.clock.advance(1000);
     await made.driver.enable();
     expect(await get(made)).toEqual([5_001_000, 1]);
     made.handle.functionLevelReset();

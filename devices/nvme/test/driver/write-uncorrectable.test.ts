@@ -9,13 +9,13 @@ import {
   type QueuePair,
 } from '@sidecard/testing';
 import { describe, expect, test } from 'vitest';
-import { uncorrectableRanges } from '../src/limits.ts';
-import { Status } from '../src/status.ts';
+import { uncorrectableRanges } from '../../src/limits.ts';
+import { Status } from '../../src/status.ts';
+import { mistakeOf } from '../mistakes.ts';
+import { NoteFile } from '../note-file.ts';
+import { TestDrive } from '../test-drive.ts';
+import { testPool } from '../test-pool.ts';
 import { pattern, started, type Way, ways } from './machine.ts';
-import { mistakeOf } from './mistakes.ts';
-import { NoteFile } from './note-file.ts';
-import { TestDrive } from './test-drive.ts';
-import { testPool } from './test-pool.ts';
 
 const EIO = 5;
 const blocks = { blockBytes: 512 };
@@ -171,13 +171,13 @@ describe.each(ways)('Write Uncorrectable, %s memory', (way) => {
     const { driver, queue, file, settle, controller } = await withImage(way);
     file.stalled = true;
     queue.submit(mark);
-    settle();
+    await settle();
     driver.registers.cc.value = 0;
-    settle();
+    await settle();
     expect([driver.registers.csts.rdy, controller.inFlight]).toEqual([1, 1]);
     file.stalled = false;
     await new Promise((resolve) => setTimeout(resolve, 20));
-    settle();
+    await settle();
     expect([driver.registers.csts.rdy, controller.inFlight]).toEqual([0, 0]);
   });
 
