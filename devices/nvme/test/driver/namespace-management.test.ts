@@ -6,11 +6,12 @@ import {
   deleteNamespace,
   formatNamespace,
   type NvmeDriver,
+  until,
 } from '@sidecard/testing';
 import { describe, expect, test } from 'vitest';
 import { Status } from '../../src/status.ts';
 import { TestDrive } from '../test-drive.ts';
-import { type TestPool, testPool } from '../test-pool.ts';
+import { type TestPool, TestPoolFolder, testPool } from '../test-pool.ts';
 import { type Machine, pattern, started, type Way, ways } from './machine.ts';
 
 const mib = 1 << 20;
@@ -234,29 +235,49 @@ describe.each(ways)('Namespace Management, %s memory', (way) => {
   });
 
   test('a reset takes the command back, and its effect comes all the same', async () => {
-    const { driver, pool, turn } = await pooled(way);
+    const { driver, handle, pool } = await pooled(way);
+    const { folder } = pool;
     const prp1 = driver.ram.allocate(4096);
     driver.ram.store(prp1, Uint8Array.of(64, 0, 0, 0, 0, 0, 0, 0, 64));
+    const drive = new TestDrive(64 * 512);
+    drive.stalled = true;
+    folder.next = drive;
     driver.admin.submit({ opcode: AdminOpcode.namespaceManagement, prp1 });
-    turn(20);
+    await until(handle.port, () => drive.seen.length > 0, 'the namespace to get its room');
     await driver.enable();
+    expect(await list(driver, 0x10)).toEqual([]);
+    drive.stalled = false;
     await expect.poll(() => list(driver, 0x10)).toEqual([1]);
     expect(driver.admin.strays).toEqual([]);
+    let goOn: (() => void) | null = null;
+    folder.remove = async (file) => {
+      await new Promise<void>((resolve) => {
+        goOn = resolve;
+      });
+      await TestPoolFolder.prototype.remove.call(folder, file);
+    };
     driver.admin.submit({ opcode: AdminOpcode.namespaceManagement, nsid: 1, cdw10: 1 });
-    turn(20);
+    await until(handle.port, () => goOn !== null, 'the file to be removed');
     await driver.enable();
+    goOn!();
     await expect.poll(() => list(driver, 0x10)).toEqual([]);
-    await expect.poll(() => pool.drive.closed).toBe(true);
+    await expect.poll(() => drive.closed).toBe(true);
+    expect(driver.admin.strays).toEqual([]);
   });
 
   test('what has not begun when a reset comes is not done: nobody would hear of it, and no driver that resets piles up work', async () => {
-    const { driver, settle } = await pooled(way);
+    const { driver, handle, pool, settle } = await pooled(way);
     const prp1 = driver.ram.allocate(4096);
     driver.ram.store(prp1, Uint8Array.of(64, 0, 0, 0, 0, 0, 0, 0, 64));
+    const drive = new TestDrive(64 * 512);
+    drive.stalled = true;
+    pool.folder.next = drive;
     for (let count = 0; count < 5; count++) driver.admin.push({ opcode: AdminOpcode.namespaceManagement, prp1 });
     driver.admin.ring();
+    await until(handle.port, () => drive.seen.length > 0, 'the first namespace to get its room');
     await settle();
     await driver.enable();
+    drive.stalled = false;
     // One after the other: this comes behind them all.
     expect((await createNamespace(driver, { nsze: 8 })).dw0).toBe(2);
     expect(await list(driver, 0x10)).toEqual([1, 2]);

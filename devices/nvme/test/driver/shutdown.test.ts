@@ -1,4 +1,4 @@
-import { AdminOpcode } from '@sidecard/testing';
+import { AdminOpcode, until } from '@sidecard/testing';
 import { describe, expect, test } from 'vitest';
 import { pattern, started, ways } from './machine.ts';
 
@@ -27,13 +27,12 @@ describe.each(ways)('shutdown (CC.SHN, CSTS.SHST), %s memory', (way) => {
   });
 
   test('shutdown asks a drive that has stalled again, until it is durable', async () => {
-    const { driver, drive, settle } = await started(way);
+    const { driver, drive, handle, settle } = await started(way);
     drive.fail = () => 110;
     drive.slow = true;
     driver.registers.cc.shn = 1;
-    await settle();
+    await until(handle.port, () => drive.seen.length > 2, 'the drive to be asked again');
     expect(driver.registers.csts.shst).toBe(1);
-    expect(drive.seen.length).toBeGreaterThan(2);
     drive.fail = () => 0;
     await settle();
     expect(driver.registers.csts.shst).toBe(2);

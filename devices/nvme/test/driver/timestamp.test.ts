@@ -1,4 +1,4 @@
-import { AdminOpcode } from '@sidecard/testing';
+import { AdminOpcode, NvmeDriver } from '@sidecard/testing';
 import { describe, expect, test } from 'vitest';
 import { Status } from '../../src/status.ts';
 import { type Machine, started, ways } from './machine.ts';
@@ -56,10 +56,9 @@ describe.each(ways)('feature 0Eh, Timestamp, %s memory', (way) => {
   test('a reset of the machine forgets it', async () => {
     const made = await started(way);
     await set(made, 5_000_000);
-    made.client.reset();
-    made.handle.setBusMaster(true);
-    await made.driver.enable();
-    expect(await get(made)).toEqual([0, 0]);
+    const driver = new NvmeDriver(await made.slot.reset());
+    await driver.enable();
+    expect(await get({ driver })).toEqual([0, 0]);
   });
 
   test('capabilities have no data, and data has to be somewhere', async () => {

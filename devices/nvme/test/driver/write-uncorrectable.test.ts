@@ -7,6 +7,7 @@ import {
   type NvmeDriver,
   NvmOpcode,
   type QueuePair,
+  until,
 } from '@sidecard/testing';
 import { describe, expect, test } from 'vitest';
 import { uncorrectableRanges } from '../../src/limits.ts';
@@ -168,7 +169,7 @@ describe.each(ways)('Write Uncorrectable, %s memory', (way) => {
   });
 
   test('a reset while a mark is being saved: RDY falls when that has ended', async () => {
-    const { driver, queue, file, settle, controller } = await withImage(way);
+    const { driver, queue, file, handle, settle, controller } = await withImage(way);
     file.stalled = true;
     queue.submit(mark);
     await settle();
@@ -176,9 +177,8 @@ describe.each(ways)('Write Uncorrectable, %s memory', (way) => {
     await settle();
     expect([driver.registers.csts.rdy, controller.inFlight]).toEqual([1, 1]);
     file.stalled = false;
-    await new Promise((resolve) => setTimeout(resolve, 20));
-    await settle();
-    expect([driver.registers.csts.rdy, controller.inFlight]).toEqual([0, 0]);
+    await until(handle.port, () => driver.registers.csts.rdy === 0, 'the reset');
+    expect([controller.inFlight, file.replaced]).toEqual([0, 1]);
   });
 
   test(`${uncorrectableRanges} ranges at most: one more is an Internal Error, and so is a write that would cut one in two`, async () => {

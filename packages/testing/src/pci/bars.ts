@@ -22,13 +22,20 @@ export function readBars(port: PciPort, place: (kind: 'memory' | 'io', sizeBytes
     const wide = !io && (low & 6) === 4;
     const sizeBytes = sizeOf(low, wide ? sized(port, at + 4) : 0xffff_ffff);
     const address = place(io ? 'io' : 'memory', sizeBytes);
-    port.writeConfig(at, 4, address % 0x1_0000_0000);
-    if (wide) port.writeConfig(at + 4, 4, Math.floor(address / 0x1_0000_0000));
     const kind = io ? 'io' : wide ? 'memory64' : 'memory32';
-    bars.push({ index, kind, prefetchable: !io && (low & 8) !== 0, sizeBytes, address });
+    const bar: PciBar = { index, kind, prefetchable: !io && (low & 8) !== 0, sizeBytes, address };
+    placeBar(port, bar);
+    bars.push(bar);
     if (wide) index++;
   }
   return bars;
+}
+
+/** Gives a BAR its address, after a reset of the function too. */
+export function placeBar(port: PciPort, { index, kind, address }: PciBar): void {
+  const at = 0x10 + index * 4;
+  port.writeConfig(at, 4, address % 0x1_0000_0000);
+  if (kind === 'memory64') port.writeConfig(at + 4, 4, Math.floor(address / 0x1_0000_0000));
 }
 
 /** Of what reads back after ones were written: the lowest bit that could be set is the size. */

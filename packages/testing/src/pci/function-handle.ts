@@ -1,5 +1,5 @@
 import type { Accessible } from '@sidecard/core';
-import { type PciBar, readBars } from './bars.ts';
+import { type PciBar, placeBar, readBars } from './bars.ts';
 import { CapabilityId, type PciCapability, readCapabilities, readExtendedCapabilities } from './capabilities.ts';
 import { InterruptVector } from './interrupt-vector.ts';
 import type { InterruptMode, PciPort } from './port.ts';
@@ -93,11 +93,16 @@ export class PciFunctionHandle {
     this.#control(msix, (value) => (masked ? value | 0x4000 : value & ~0x4000));
   }
 
-  /** Function Level Reset (PCI Express Base 3.0, 7.8.4, bit 15 of Device Control). */
+  /**
+   * Function Level Reset (PCI Express Base 3.0, 7.8.4, bit 15 of Device Control). The BARs, which lose their addresses by it (6.6.2), have them again
+   * and are decoded; the rest is as after power-on, bus mastering too.
+   */
   functionLevelReset(): void {
     const express = this.find(CapabilityId.express);
     if (express === null) throw new Error('the function has no PCI Express capability');
     this.port.writeConfig(express + 8, 2, this.port.readConfig(express + 8, 2) | 0x8000);
+    for (const bar of this.bars) placeBar(this.port, bar);
+    this.#command((value) => value | Command.memory | Command.io);
   }
 
   #control(offset: number, change: (value: number) => number): void {

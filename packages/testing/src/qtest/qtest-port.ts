@@ -63,7 +63,7 @@ export class QtestPort implements PciPort {
         for (const [at, width] of accesses(offset, lengthBytes, widest)) {
           const answer = BigInt(connection.command(`${read}${widths[width]} ${hex(address + offset + at)}`));
           for (let byte = 0; byte < width; byte++)
-            target[targetOffset + at + byte] = Number(answer >> BigInt(8 * byte));
+            target[targetOffset + at + byte] = Number((answer >> BigInt(8 * byte)) & 0xffn);
         }
       },
       write: (offset, source, sourceOffset, lengthBytes) => {
