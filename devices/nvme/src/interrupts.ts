@@ -1,5 +1,6 @@
 import { InterruptCoalescing } from './coalescing.ts';
 import type { Controller } from './controller.ts';
+import { queueCount } from './limits.ts';
 import type { CompletionQueue } from './queues/completion-queue.ts';
 
 /** Interrupts of completion queues (NVMe over PCIe Transport 1.0, 3.5): one function for the level, from state alone. */
@@ -45,6 +46,22 @@ export class CompletionInterrupts {
     this.update();
   }
 
+  /** The guest has consumed entries of a queue, or deleted it: a message that is still pending may have nothing to tell any more (PCI Local Bus 3.0, 6.8.3.5). */
+  consumed(vector: number): void {
+    const { interrupt } = this.#controller.host;
+    if (interrupt.isPending(vector) && !this.#tells(vector)) interrupt.withdraw(vector);
+  }
+
+  /** A queue that uses the vector has entries that the guest has not consumed. */
+  #tells(vector: number): boolean {
+    const queues = this.#controller.queues.activeCompletion;
+    for (let index = 0; index < queues.length; index++) {
+      const queue = queues[index]!;
+      if (queue.vector === vector && queue.interruptsEnabled && queue.visible) return true;
+    }
+    return false;
+  }
+
   /** What waits for more is told. */
   tell(): void {
     this.#coalescing.tell();
@@ -53,6 +70,7 @@ export class CompletionInterrupts {
   /** All queues are gone. */
   reset(): void {
     this.#coalescing.reset();
+    for (let vector = 0; vector < queueCount; vector++) this.consumed(vector);
     this.update();
   }
 

@@ -103,7 +103,8 @@ export class Doorbells {
   }
 
   consumed(queue: CompletionQueue, head: number): void {
-    if (!queue.consume(head >>> 0)) this.#controller.events.error(ErrorEvent.invalidDoorbellValue);
+    if (queue.consume(head >>> 0)) this.#controller.interrupts.consumed(queue.vector);
+    else this.#controller.events.error(ErrorEvent.invalidDoorbellValue);
   }
 
   #trap(bytes: HostBuffer): RegisterFile<typeof DoorbellRegisters.declaration> {

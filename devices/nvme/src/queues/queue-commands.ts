@@ -81,6 +81,7 @@ export function deleteCompletionQueue(controller: Controller, command: Command):
   command.step = 1;
   queue.delete();
   controller.queues.update();
+  controller.interrupts.consumed(queue.vector);
   controller.interrupts.update();
   return true;
 }

@@ -1,4 +1,4 @@
-import { until } from '@sidecard/testing';
+import { type PciFunctionHandle, until } from '@sidecard/testing';
 import { describe, expect, test } from 'vitest';
 import { pattern, started, ways } from './machine.ts';
 
@@ -71,19 +71,62 @@ describe.each(ways)('interrupts, %s memory', (way) => {
     const { driver, queue, handle, settle, ram } = await started(way, { interrupts: 'msix', vectors: 2 });
     await settle();
     driver.vectors[1]!.take();
-    const pending = () => {
-      const bytes = new Uint8Array(1);
-      handle.bar(0).read(0x3000, bytes, 0, 1);
-      return bytes[0];
-    };
     handle.setFunctionMask(true);
     const cid = queue.submit({ opcode: 2, nsid: 1, prp1: ram.allocate(4096) });
     await settle();
-    expect([driver.vectors[1]!.take(), pending()]).toEqual([0, 2]);
+    expect([driver.vectors[1]!.take(), pendingOf(handle)]).toEqual([0, 2]);
     handle.setFunctionMask(false);
     await settle();
-    expect(pending()).toBe(0);
+    expect(pendingOf(handle)).toBe(0);
     expect((await queue.completion(cid)).status).toBe(0);
+  });
+
+  test('MSI-X masked as a whole, and a driver that polls: what it has consumed is pending no more, and no interrupt tells of it', async () => {
+    const { driver, handle, settle, ram } = await started(way, { interrupts: 'msix', vectors: 3 });
+    const [one, two] = [await driver.createQueues(2, { vector: 2 }), await driver.createQueues(3, { vector: 2 })];
+    await settle();
+    for (const vector of driver.vectors) vector.take();
+    handle.setFunctionMask(true);
+    const read = { opcode: 2, nsid: 1, prp1: ram.allocate(4096) };
+    for (const queue of [one, two]) queue.submit(read);
+    await settle();
+    expect(pendingOf(handle)).toBe(4);
+    expect(one.reap()).toBe(1);
+    await settle();
+    expect(pendingOf(handle)).toBe(4);
+    expect(two.reap()).toBe(1);
+    await settle();
+    expect(pendingOf(handle)).toBe(0);
+    handle.setFunctionMask(false);
+    await settle();
+    expect(driver.vectors[2]!.take()).toBe(0);
+    one.submit(read);
+    await settle();
+    expect(driver.vectors[2]!.take()).toBe(1);
+  });
+
+  test('what is pending for queues that are deleted, or go with CC.EN, tells nobody', async () => {
+    const { driver, handle, queue, settle, ram } = await started(way, { interrupts: 'msix', vectors: 3 });
+    const second = await driver.createQueues(2, { vector: 2 });
+    await settle();
+    handle.setFunctionMask(true);
+    const read = { opcode: 2, nsid: 1, prp1: ram.allocate(4096) };
+    for (const each of [queue, second]) each.submit(read);
+    await settle();
+    expect(pendingOf(handle) & 6).toBe(6);
+    // Delete I/O Submission Queue, then the completion queue.
+    for (const opcode of [0x00, 0x04]) {
+      driver.admin.submit({ opcode, cdw10: 2 });
+      await settle();
+      expect(driver.admin.reap()).toBe(1);
+    }
+    expect(pendingOf(handle) & 6).toBe(2);
+    driver.registers.cc.en = 0;
+    await until(handle.port, () => driver.registers.csts.rdy === 0, 'RDY to fall');
+    expect(pendingOf(handle)).toBe(0);
+    handle.setFunctionMask(false);
+    await settle();
+    expect(driver.vectors.map((vector) => vector.take())).toEqual([0, 0, 0]);
   });
 
   test('MSI with fewer vectors than queues: only those that are enabled can be chosen', async () => {
@@ -108,3 +151,10 @@ describe.each(ways)('interrupts, %s memory', (way) => {
     expect(driver.registers.csts.value).toBe(1);
   });
 });
+
+/** The PBA's first byte: a bit for each of the first vectors. */
+function pendingOf(handle: PciFunctionHandle): number {
+  const bytes = new Uint8Array(1);
+  handle.bar(0).read(0x3000, bytes, 0, 1);
+  return bytes[0]!;
+}

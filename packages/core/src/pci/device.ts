@@ -79,9 +79,11 @@ export interface Interrupts {
   readonly vectors: number;
   /** MSI, MSI-X: sends the message of a vector, or keeps it pending. MSI with fewer vectors enabled: taken modulo their number. */
   signal(vector: number): void;
+  /** MSI, MSI-X: a message of the vector has been asked for, and could not be sent yet. Cheap. */
+  isPending(vector: number): boolean;
   /**
    * MSI, MSI-X: what a signal told of has been served without its message (the driver polls): if that is still pending, it is
-   * not sent any more (PCI Local Bus 3.0, 6.8.3.5). Cheap when it is not. Whether it is called or not, nothing is lost: a spurious message comes.
+   * not sent any more (PCI Local Bus 3.0, 6.8.3.5). Whether it is called or not, nothing is lost: a spurious message comes.
    */
   withdraw(vector: number): void;
   /** INTx: the level may have changed; asks the device's interruptLevel(). Cheap when it has not. */

@@ -61,10 +61,14 @@ export class InterruptController implements Interrupts {
     } else if (this.#mode === 'msi') this.#msi.signal(vector % this.#vectors);
   }
 
+  isPending(vector: number): boolean {
+    return this.#msix.isPending(vector) || this.#msi.isPending(vector);
+  }
+
   withdraw(vector: number): void {
-    if (vector < this.#msix.count) this.#msix.withdraw(vector);
+    this.#msix.withdraw(vector);
     // With fewer MSI vectors than there are one stands for several, and the others may still want it.
-    if (vector < this.#msi.count && this.#vectors === this.#msi.count) this.#msi.withdraw(vector);
+    if (this.#vectors === this.#msi.count) this.#msi.withdraw(vector);
   }
 
   update(): void {

@@ -44,9 +44,13 @@ export class MessageVectors {
     if (vector >= this.#pendingBelow) this.#pendingBelow = vector + 1;
   }
 
+  isPending(vector: number): boolean {
+    return vector < this.#pendingBelow && this.#bits.pending(vector);
+  }
+
   /** What made a message necessary has been served without it: one that is still pending is not sent. */
   withdraw(vector: number): void {
-    if (vector < this.#pendingBelow && this.#bits.pending(vector)) this.#bits.setPending(vector, false);
+    if (this.isPending(vector)) this.#bits.setPending(vector, false);
   }
 
   /** Only the first `count` are in use: what is pending beyond them is taken modulo their number, as signals are. */
