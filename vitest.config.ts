@@ -19,7 +19,8 @@ export default defineConfig({
         test: {
           name: 'unit',
           include: ['{packages,devices,tools}/*/test/**/*.test.ts', 'test/*.test.ts'],
-          exclude: ['**/node_modules/**', '**/*.long.test.ts'],
+          // A daemon is another process: there is no in-process of it.
+          exclude: ['**/node_modules/**', '**/*.long.test.ts', '**/test/driver/daemon.test.ts'],
           isolate: false,
           testTimeout: 20_000,
         },
