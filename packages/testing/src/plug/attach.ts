@@ -80,6 +80,19 @@ export class AttachedDevice {
 export async function attach(socket: string, options: AttachOptions = {}): Promise<AttachedDevice> {
   const { transport = transportFromEnvironment(), qemu } = options;
   const native = loadNative();
-  if (transport !== 'qemu') return new AttachedDevice('socket', slotBySocket(native, socket, options));
-  return new AttachedDevice('qemu', await slotOfQemu(native, socket, options, qemu ?? qemuFromEnvironment()));
+  const slot =
+    transport === 'qemu'
+      ? await slotOfQemu(native, socket, options, qemu ?? qemuFromEnvironment())
+      : slotBySocket(native, socket, options);
+  return found(slot, () => new AttachedDevice(transport === 'qemu' ? 'qemu' : 'socket', slot));
+}
+
+/** A device that the bus cannot make sense of leaves no machine behind. */
+export async function found<T extends AttachedDevice>(slot: Slot, find: () => T): Promise<T> {
+  try {
+    return find();
+  } catch (error) {
+    await slot.close();
+    throw error;
+  }
 }

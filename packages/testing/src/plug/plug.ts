@@ -3,7 +3,7 @@ import type { Host, PciDevice } from '@sidecard/core';
 import { FakeNative, loadNative, type Native } from '@sidecard/native';
 import { type InProcessOptions, InProcessServer } from '../in-process.ts';
 import type { VirtualClock } from '../virtual-clock.ts';
-import { AttachedDevice, type MachineOptions } from './attach.ts';
+import { AttachedDevice, found, type MachineOptions } from './attach.ts';
 import { type Slot, slotBySocket, slotInProcess, slotOfQemu, slotOfServer } from './slots.ts';
 import { qemuFromEnvironment, type Transport, transportFromEnvironment } from './transport.ts';
 
@@ -93,5 +93,5 @@ export async function plug<D extends PciDevice>(
             ? slotOfQemu(native, path, options, qemu ?? qemuFromEnvironment(), turn)
             : slotBySocket(native, path, options, turn),
         );
-  return new PluggedDevice(device!, transport, server, slot);
+  return found(slot, () => new PluggedDevice(device!, transport, server, slot));
 }

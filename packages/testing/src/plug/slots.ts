@@ -88,7 +88,12 @@ export async function slotOfServer(
 function clientSlot(native: Native, transport: ClientTransport, options: SlotOptions): Slot {
   const { memory = 'shared', ramBytes: sizeBytes = RAM_BYTES } = options;
   const client = new VfioUserClient(transport);
-  client.version();
+  try {
+    client.version();
+  } catch (error) {
+    client.close();
+    throw error;
+  }
   const ram = memory === 'shared' ? GuestRam.shared(native, { sizeBytes }) : GuestRam.private({ sizeBytes });
   client.mapRam(ram);
   const late = memory === 'late-messages';
