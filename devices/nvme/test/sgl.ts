@@ -2,14 +2,15 @@ import {
   blockCommand,
   encodeSgl,
   type NvmeCommand,
+  type NvmeDriver,
   NvmOpcode,
   type QueuePair,
+  type Ram,
   type SglDescriptor,
   sglPointer,
 } from '@sidecard/testing';
 import { expect } from 'vitest';
 import { Status } from '../src/status.ts';
-import type { Machine } from './machine.ts';
 
 /** A Read of `sizeBytes` from block 0 on. */
 export function readOf(sizeBytes: number): NvmeCommand {
@@ -18,7 +19,7 @@ export function readOf(sizeBytes: number): NvmeCommand {
 
 /** A segment in guest memory; the descriptor that names it. */
 export function stored(
-  { ram }: Pick<Machine, 'ram'>,
+  { ram }: { readonly ram: Ram },
   type: number,
   descriptors: readonly SglDescriptor[],
 ): SglDescriptor {
@@ -29,8 +30,11 @@ export function stored(
 }
 
 /** Status, and the place that the error log has (byte and bit), of a command with this SGL1. */
-export async function outcome(made: Machine & { queue: QueuePair }, command: NvmeCommand, sgl1: SglDescriptor) {
-  const { driver, queue } = made;
+export async function outcome(
+  { driver, queue }: { readonly driver: NvmeDriver; readonly queue: QueuePair },
+  command: NvmeCommand,
+  sgl1: SglDescriptor,
+) {
   const { status, more, doNotRetry } = await driver.submit(queue, { ...command, ...sglPointer(sgl1) });
   if (status === Status.success) return [status];
   expect(more).toBe(true);

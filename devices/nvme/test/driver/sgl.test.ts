@@ -8,11 +8,11 @@ import {
   sglPointer,
 } from '@sidecard/testing';
 import { describe, expect, test } from 'vitest';
-import { sglPieces } from '../src/limits.ts';
-import { Field, Status } from '../src/status.ts';
-import { pattern, started, ways } from './machine.ts';
-import { outcome, readOf, stored } from './sgl.ts';
-import { TestDrive } from './test-drive.ts';
+import { sglPieces } from '../../src/limits.ts';
+import { Field, Status } from '../../src/status.ts';
+import { outcome, readOf, stored } from '../sgl.ts';
+import { TestDrive } from '../test-drive.ts';
+import { type Machine, pattern, started, ways } from './machine.ts';
 
 const { dataBlock, bitBucket, segment, lastSegment, keyed, transport } = SglType;
 
@@ -148,36 +148,36 @@ describe.each(ways)('SGLs (NVMe Base 2.0, 4.1.2), %s memory', (way) => {
 
   describe('wrong descriptors', () => {
     const top = 2n ** 64n;
-    const there = 0x1_0000_0000; // where guest memory begins
-    const block = { type: dataBlock, address: there, lengthBytes: 512 };
-    test.each<[string, SglDescriptor, readonly [number, number?]]>([
+    /** 512 bytes of memory, as a data block. */
+    const blockOf = ({ ram }: Machine) => ({ type: dataBlock, address: ram.allocate(4096), lengthBytes: 512 });
+
+    // What of such a block is otherwise.
+    test.each<[string, Partial<SglDescriptor>, readonly [number, number?]]>([
       ['4h keyed data block', { type: keyed }, [Status.invalidSglType, 15]],
       ['5h transport data block', { type: transport, subType: 0xa }, [Status.invalidSglType, 15]],
       ['a type that is reserved', { type: 6 }, [Status.invalidSglType, 15]],
       ['a type of a vendor', { type: 15 }, [Status.invalidSglType, 15]],
-      ['sub type 1h, Offset', { ...block, subType: 1 }, [Status.invalidSglType, 15]],
-      ['a transport’s sub type', { ...block, subType: 0xa }, [Status.invalidSglType, 15]],
+      ['sub type 1h, Offset', { subType: 1 }, [Status.invalidSglType, 15]],
+      ['a transport’s sub type', { subType: 0xa }, [Status.invalidSglType, 15]],
       ['a bit bucket with a sub type', { type: bitBucket, subType: 1 }, [Status.invalidSglType, 15]],
-      ['a segment by Offset', { ...block, type: segment, subType: 1 }, [Status.invalidSglType, 15]],
-      ['a segment of no bytes', { ...block, type: segment, lengthBytes: 0 }, [Status.invalidSglSegment, 8]],
-      ['a last segment of no bytes', { ...block, type: lastSegment, lengthBytes: 0 }, [Status.invalidSglSegment, 8]],
-      ['a segment of 24 bytes', { ...block, type: segment, lengthBytes: 24 }, [Status.invalidSglSegment, 8]],
-      ['a last segment of 1 byte', { ...block, type: lastSegment, lengthBytes: 1 }, [Status.invalidSglSegment, 8]],
-      ['a segment at half a qword', { ...block, type: segment, address: there + 4 }, [Status.invalidSglSegment, 0]],
-      ['a data block that is too short', { ...block, lengthBytes: 511 }, [Status.invalidSglLength, 8]],
-      ['a data block of no bytes', { ...block, lengthBytes: 0 }, [Status.invalidSglLength, 8]],
-      ['a data block over the top', { ...block, address: top - 511n }, [Status.invalidSglLength, 8]],
-      ['a segment over the top', { ...block, type: segment, address: top - 504n }, [Status.invalidSglLength, 8]],
-      ['a data block up to the top', { ...block, address: top - 512n }, [Status.dataTransferError]],
-      ['a data block that is not there', { ...block, address: 0xdead_0000 }, [Status.dataTransferError]],
-      ['a segment that is not there', { ...block, type: segment, address: 0xdead_0000 }, [Status.dataTransferError]],
-      [
-        'a last segment up to the top',
-        { ...block, type: lastSegment, address: top - 512n },
-        [Status.dataTransferError],
-      ],
-    ])('%s', async (_what, sgl1, [status, byte]) => {
+      ['a segment by Offset', { type: segment, subType: 1 }, [Status.invalidSglType, 15]],
+      ['a segment of no bytes', { type: segment, lengthBytes: 0 }, [Status.invalidSglSegment, 8]],
+      ['a last segment of no bytes', { type: lastSegment, lengthBytes: 0 }, [Status.invalidSglSegment, 8]],
+      ['a segment of 24 bytes', { type: segment, lengthBytes: 24 }, [Status.invalidSglSegment, 8]],
+      ['a last segment of 1 byte', { type: lastSegment, lengthBytes: 1 }, [Status.invalidSglSegment, 8]],
+      ['a segment at half a qword', { type: segment, address: 4 }, [Status.invalidSglSegment, 0]],
+      ['a data block that is too short', { lengthBytes: 511 }, [Status.invalidSglLength, 8]],
+      ['a data block of no bytes', { lengthBytes: 0 }, [Status.invalidSglLength, 8]],
+      ['a data block over the top', { address: top - 511n }, [Status.invalidSglLength, 8]],
+      ['a segment over the top', { type: segment, address: top - 504n }, [Status.invalidSglLength, 8]],
+      ['a data block up to the top', { address: top - 512n }, [Status.dataTransferError]],
+      ['a data block that is not there', { address: 0xdead_0000 }, [Status.dataTransferError]],
+      ['a segment that is not there', { type: segment, address: 0xdead_0000 }, [Status.dataTransferError]],
+      ['a last segment up to the top', { type: lastSegment, address: top - 512n }, [Status.dataTransferError]],
+    ])('%s', async (_what, wrong, [status, byte]) => {
       const made = await started(way);
+      const block = blockOf(made);
+      const sgl1 = { ...block, ...wrong };
       const nowhere = status === Status.dataTransferError;
       const inCommand = nowhere ? [0xff, 0xff] : [Field.sgl1 + byte!, 0];
       expect(await outcome(made, readOf(512), sgl1)).toEqual([status, ...inCommand]);
@@ -192,6 +192,7 @@ describe.each(ways)('SGLs (NVMe Base 2.0, 4.1.2), %s memory', (way) => {
 
     test('a segment descriptor that is not the last of its segment', async () => {
       const made = await started(way);
+      const block = blockOf(made);
       for (const type of [segment, lastSegment]) {
         const next = stored(made, type, [block]);
         for (const outer of [segment, lastSegment]) {
@@ -203,6 +204,7 @@ describe.each(ways)('SGLs (NVMe Base 2.0, 4.1.2), %s memory', (way) => {
 
     test('a last segment that names another', async () => {
       const made = await started(way);
+      const block = blockOf(made);
       for (const type of [segment, lastSegment]) {
         const list = stored(made, lastSegment, [{ type: dataBlock }, stored(made, type, [block])]);
         expect(await outcome(made, readOf(512), list)).toEqual([Status.invalidSglSegment, Field.sgl1, 0]);
@@ -211,6 +213,7 @@ describe.each(ways)('SGLs (NVMe Base 2.0, 4.1.2), %s memory', (way) => {
 
     test('an SGL that is too short, in one segment and in several', async () => {
       const made = await started(way);
+      const block = blockOf(made);
       const tooShort = [Status.invalidSglLength, Field.sgl1, 0];
       const last = stored(made, lastSegment, [block, { type: dataBlock }]);
       expect(await outcome(made, readOf(1024), last)).toEqual(tooShort);
