@@ -50,7 +50,7 @@ export default defineConfig({
         extends: true,
         test: {
           name: 'guest',
-          include: ['test/{guest,qtest}/**/*.test.ts'],
+          include: ['test/{guest,qtest,browser}/**/*.test.ts'],
           // Two guests at once on two cores only make each other's time limits expire.
           fileParallelism: false,
           testTimeout: 120_000,

@@ -5,6 +5,7 @@ import { History } from './history.js';
 const stepMs = 4;
 /** Between two pictures, for people who do not want motion. */
 const calmMs = 500;
+const sleptMs = 2000;
 
 /** The timing diagram in the page: it is drawn while anything in it moves, and not otherwise. */
 export class Scope {
@@ -39,8 +40,10 @@ export class Scope {
    * @param {number} levels
    */
   change(atMs, levels) {
-    // Nothing comes from later than now: whatever came quickest tells the daemon's time best.
-    this.#aheadMs = Math.max(this.#aheadMs, atMs - performance.now());
+    // Nothing comes from later than now: whatever came quickest tells the daemon's time best. When it comes later than any
+    // connection takes, one of the clocks has slept.
+    const aheadMs = atMs - performance.now();
+    if (aheadMs > this.#aheadMs || aheadMs < this.#aheadMs - sleptMs) this.#aheadMs = aheadMs;
     this.#history.change(atMs, levels);
     this.#schedule();
   }
