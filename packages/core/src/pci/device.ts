@@ -122,6 +122,6 @@ export interface Host {
   defer(work: () => void): void;
   /** Has the reactor look at a source until the returned function is called. */
   poll(source: PollSource): () => void;
-  /** The device cannot go on: the ERR interrupt stops the machine where the client has asked for it. */
+  /** The device cannot go on: the ERR interrupt stops the machine, at once or when the client asks for it, unless a reset comes before. */
   fail(reason: string): void;
 }

@@ -90,9 +90,9 @@ export class Exerciser implements PciDevice {
     this.#host.interrupt.update();
   }
 
-  /** By itself: a message, as writing the register has it send. */
+  /** By itself: a message, of whatever vector. */
   sendMessage(vector: number): void {
-    this.#signal(vector);
+    this.#host.interrupt.signal(vector);
   }
 
   #dma(direction: number): void {

@@ -182,6 +182,26 @@ onBothSides('INTx by eventfds', qemuOffer, (scene) => {
     expect(signals()).toBe(1);
   });
 
+  test('as QEMU sets KVM up, and takes it back, while the level is there: masked, the eventfd comes or goes, unmasked', async () => {
+    set(unmaskFd);
+    guest.registers.level = 1;
+    expect(signals()).toBe(1);
+    set(Flag.dataNone | Flag.mask);
+    set(unmaskFd, resample);
+    expect(signals()).toBe(0);
+    set(Flag.dataNone | Flag.unmask);
+    expect(signals()).toBe(1);
+    signal(resample);
+    expect(await signalled()).toBe(1);
+    set(Flag.dataNone | Flag.mask);
+    // It closes its end, and says nothing.
+    scene.rig.native.close(resample);
+    open.splice(open.indexOf(resample), 1);
+    expect(signals()).toBe(0);
+    set(Flag.dataNone | Flag.unmask);
+    expect(signals()).toBe(1);
+  });
+
   test('a mask eventfd masks, until an unmask by the other', async () => {
     const mask = eventFd();
     set(maskFd, mask);
