@@ -1,15 +1,10 @@
-import { afterEach, expect, test } from 'vitest';
-import { Attached } from './attached.ts';
-import { startNvme } from './daemon.ts';
+import { attach, NvmeDriver } from '@sidecard/testing';
+import { expect, onTestFinished, test } from 'vitest';
+import { startNvme } from '../daemon.ts';
+import { sglPlacements } from '../placements.ts';
 import { pattern } from './machine.ts';
-import { sglPlacements } from './placements.ts';
 
-const cleanUp: (() => unknown)[] = [];
-afterEach(async () => {
-  for (const step of cleanUp.splice(0).reverse()) await step();
-});
-
-// O_DIRECT takes whole blocks from aligned memory only: also where that memory is ours (Compare, guest memory behind messages).
+// A daemon with a real file: O_DIRECT takes whole blocks from aligned memory only: also where that memory is ours (Compare, guest memory behind messages).
 test.each([
   ['mapped', 512],
   ['mapped', 4096],
@@ -17,11 +12,12 @@ test.each([
   ['messages', 4096],
 ] as const)('cache=none, %s memory, blocks of %i bytes: every size and place', async (memory, blockBytes) => {
   const daemon = await startNvme(['--drive', `file={folder}/disk.img,size=8M,cache=none,lba=${blockBytes}`]);
-  cleanUp.push(() => daemon.remove());
-  const guest = await Attached.to(daemon, { memory, doorbells: 'trapped', interrupts: 'msix' });
-  cleanUp.push(() => guest.close());
-  const { driver } = guest;
-  const queue = guest.queues[1]!;
+  onTestFinished(() => daemon.remove());
+  const machine = await attach(daemon.socket, { memory: memory === 'mapped' ? 'shared' : 'messages' });
+  onTestFinished(() => machine.close());
+  const driver = new NvmeDriver(machine.function, { interrupts: 'msix' });
+  await driver.enable();
+  const queue = await driver.createQueues(1);
   for (const sizeBytes of [blockBytes, 3 * blockBytes, 64 * 1024, 1024 * 1024]) {
     const placements = [{}, { pageOffset: 4 }, { pageOffset: 512 }, { pageOffset: 2044 }, ...sglPlacements];
     for (const [seed, placement] of placements.entries()) {
