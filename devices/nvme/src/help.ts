@@ -5,4 +5,4 @@ export const poolHelp =
   'room for namespaces that the guest makes: a folder (made if missing) and options size= (needed), cache=writeback|writethrough|none, sparse (room is not reserved)';
 
 export const driveHelp =
-  'a namespace: an image or block device, mem:SIZE or null:SIZE, with options size=, cache=writeback|writethrough|none, readonly, lba=512|4096, serial=, discard=unmap|ignore, on-stall=wait|error (fail what a file or device has not answered after=25s); may be repeated';
+  'a namespace: an image or block device, mem:SIZE or null:SIZE, with options size=, cache=writeback|writethrough|none, readonly, lba=512|4096, serial=, discard=unmap|ignore, iops= and bps= (limits in a second), on-stall=wait|error (fail what a file or device has not answered after=25s); may be repeated';
