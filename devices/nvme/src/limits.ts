@@ -61,6 +61,8 @@ export const adminSlots = 16;
  * must never run out of it.
  */
 export const stagedCommands = 112;
+/** Commands that wait for the limits of their drives without a slot; more of them take slots. As many as Linux has for a drive on four processors. */
+export const waitingCommands = 2048;
 /** Asynchronous Event Requests outstanding at most (AERL + 1), and Aborts (ACL + 1). */
 export const asyncEventRequests = 4;
 export const abortLimit = 4;

@@ -85,9 +85,10 @@ export class Turns implements PollSource {
       this.#blocked = true;
       return false;
     }
-    const worked = this.weighted ? this.#serveWeighted() : this.#serveRoundRobin();
+    const resumed = controller.processor.waitingRoom.serve();
+    const served = this.weighted ? this.#serveWeighted() : this.#serveRoundRobin();
     if (controller.running) controller.events.deliver();
-    return worked;
+    return served || resumed;
   }
 
   /** NVMe Base 2.0, 3.4.4.1. */

@@ -10,8 +10,10 @@ import {
   generator,
   NvmOpcode,
   type QueuePair,
+  until,
 } from '@sidecard/testing';
 import { describe, expect, test } from 'vitest';
+import { waitingCommands } from '../src/limits.ts';
 import { Status } from '../src/status.ts';
 import { type Machine, pattern, started, type Way, ways } from './machine.ts';
 import { TestDrive } from './test-drive.ts';
@@ -179,6 +181,49 @@ describe.each(ways)('limits of a drive, %s memory', (way) => {
     expect(limited.seen.map(({ offset }) => offset / 512)).toEqual(cids.map((_, index) => index));
   });
 
+  test('however many wait for one drive, commands for others find slots', async () => {
+    const drives = [new TestDrive(1 << 20), new TestDrive(1 << 20, { seed: 2 })];
+    const made = await started(way, { drives });
+    const { driver, ram } = made;
+    limit(made, slow);
+    const deep = await driver.createQueues(2, { entries: 4096 });
+    const target = ram.allocate(4096);
+    const cids = Array.from({ length: 1500 }, () => deep.push({ opcode: NvmOpcode.read, nsid: 1, prp1: target }));
+    deep.ring();
+    await driver.write(deep, 2, 0, pattern(512), blocks);
+    await driver.write(made.queue, 2, 0, pattern(512), blocks);
+    await until(made.handle.port, () => waiting(made) === 1499, 'all to wait');
+    const victim = cids.findLast((cid) => deep.poll(cid) === null)!;
+    const abort = { opcode: AdminOpcode.abort, cdw10: (victim << 16) | 2 };
+    expect((await driver.adminCommand(abort)).dw0).toBe(aborted);
+    expect((await deep.completion(victim)).status).toBe(Status.abortRequested);
+    pass(made, 1000);
+    await driver.adminCommand({ opcode: AdminOpcode.deleteSubmissionQueue, cdw10: 2 });
+    const others = cids.filter((cid) => cid !== victim);
+    const statuses = await Promise.all(others.map(async (cid) => (await deep.completion(cid)).status));
+    const count = (status: number) => statuses.filter((one) => one === status).length;
+    expect([count(0), count(Status.abortedSqDeletion)]).toEqual([2, 1497]);
+    expect([deep.strays, drives[0]!.seen.length]).toEqual([[], 2]);
+  });
+
+  test('more than there is room for take slots, and go on like the others', async () => {
+    const made = await started(way);
+    const { driver, ram, drive } = made;
+    limit(made, slow);
+    const deep = await driver.createQueues(2, { entries: 4096 });
+    const target = ram.allocate(4096);
+    const cids = Array.from({ length: 3000 }, () => deep.push({ opcode: NvmOpcode.read, nsid: 1, prp1: target }));
+    deep.ring();
+    await until(made.handle.port, () => waiting(made) > waitingCommands + 90, 'as many to wait as can');
+    for (let turns = 0; turns < 20; turns++) pass(made, 1000);
+    expect(deep.reap()).toBeGreaterThan(0);
+    limit(made, unlimited);
+    await until(made.handle.port, () => deep.reap() >= 0 && deep.inFlight === 0, 'all to end', 60_000);
+    for (const cid of cids) expect((await deep.completion(cid)).status).toBe(0);
+    made.settle();
+    expect([deep.strays, drive.seen.length, made.controller.inFlight]).toEqual([[], 3000, 0]);
+  }, 60_000);
+
   test('what comes first goes first, from whatever queue', async () => {
     const made = await started(way);
     const { driver, queue, drive, ram, settle, server } = made;
@@ -281,7 +326,7 @@ describe.each(ways)('commands that wait for limits, %s memory', (way) => {
       expect(await queue.completion(cid)).toMatchObject({ status: Status.abortedSqDeletion, doNotRetry: false });
     }
     expect(drive.seen.length).toBe(before);
-    expect([waiting(made), controller.processor.inFlight]).toEqual([0, 0]);
+    expect([waiting(made), controller.inFlight, controller.processor.waitingRoom.count]).toEqual([0, 0, 0]);
     await driver.adminCommand({ opcode: AdminOpcode.deleteCompletionQueue, cdw10: 1 });
     const again = await driver.createQueues(1);
     limit(made, unlimited);
@@ -300,7 +345,7 @@ describe.each(ways)('commands that wait for limits, %s memory', (way) => {
       else client.reset();
       settle();
       expect(driver.registers.csts.value & 1).toBe(0);
-      expect([waiting(made), made.controller.inFlight]).toEqual([0, 0]);
+      expect([waiting(made), made.controller.inFlight, made.controller.processor.waitingRoom.count]).toEqual([0, 0, 0]);
       server.clock.advance(100_000);
       settle();
       expect([queue.reap(), drive.seen.length]).toEqual([0, before]);
@@ -325,7 +370,7 @@ describe.each(ways)('commands that wait for limits, %s memory', (way) => {
     const made = await waits(way);
     made.client.close();
     made.server.settle();
-    expect([waiting(made), made.controller.inFlight]).toEqual([0, 0]);
+    expect([waiting(made), made.controller.inFlight, made.controller.processor.waitingRoom.count]).toEqual([0, 0, 0]);
   });
 
   test('keep no shutdown: CC.SHN flushes, and they are not executed after', async () => {
@@ -429,6 +474,6 @@ describe.each(ways)('commands that wait for limits, %s memory', (way) => {
       [0, 0],
     ]);
     for (const [block, value] of content.entries()) expect(drive.bytes[block * 512]).toBe(value);
-    expect([waiting(made), made.controller.inFlight]).toEqual([0, 0]);
+    expect([waiting(made), made.controller.inFlight, made.controller.processor.waitingRoom.count]).toEqual([0, 0, 0]);
   }, 60_000);
 });

@@ -40,8 +40,8 @@ export class CommandAdmission extends Admission {
 
 /**
  * Whether a command may begin at its namespace, by the limits of the drive: success, a failure, or `admissionPending`. Then it is as if it had only been
- * fetched: parked, in no namespace, with nothing of the guest's or the drive's, so that whoever resets, drains, formats or deletes waits for no
- * limit; and it is entered again where it was, by a successor too. Flushes never ask.
+ * fetched: laid aside or parked, in no namespace, with nothing of the guest's or the drive's, so that whoever resets, drains, formats or deletes waits for no
+ * limit; and it is entered again where it was. Flushes never ask.
  * @param operations of the drive: one, of large commands one for as much as one command transfers at most (`operationsOf`).
  * @param lengthBytes that are read and written.
  */
@@ -57,9 +57,17 @@ function ask(controller: Controller, command: Command, operations: number, lengt
   const { admission } = command;
   if (admission.granted || admission.refusal !== Status.success) return admission.refusal;
   const namespace = command.namespace!;
-  if (namespace.limiter.admit(admission, operations, lengthBytes)) return Status.success;
+  // Of what has come further (Copy, fused operations) there is more than its entry.
+  const hasBegun = command.step !== 0 || command.part !== 0;
+  const { waitingRoom } = controller.processor;
+  const place = hasBegun ? null : waitingRoom.take();
+  if (namespace.limiter.admit(place ?? admission, operations, lengthBytes)) {
+    if (place !== null) waitingRoom.free(place);
+    return Status.success;
+  }
   command.namespace = null;
   namespace.leave();
-  controller.processor.park(command);
+  if (place === null) controller.processor.park(command);
+  else waitingRoom.lay(place, command);
   return admissionPending;
 }

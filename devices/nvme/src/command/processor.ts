@@ -10,6 +10,7 @@ import type { SubmissionQueue } from '../queues/submission-queue.ts';
 import { type Failure, Field, mistake, Status } from '../status.ts';
 import { Command, type CommandRunner, commandColumns, Phase } from './command.ts';
 import { CompletionEntry, SubmissionEntry } from './commands.ts';
+import { WaitingRoom } from './waiting-room.ts';
 
 /** Fields of dword 0: FUSE and PSDT. */
 const fuse = 0x0300;
@@ -31,6 +32,8 @@ export class Processor implements CommandRunner {
   readonly #rows;
   readonly #submissions;
   readonly #completions;
+  /** Commands without a slot. */
+  readonly waitingRoom: WaitingRoom;
   readonly #dirty: CompletionQueue[] = [];
   #dirtyCount = 0;
   #generation = 0;
@@ -48,6 +51,7 @@ export class Processor implements CommandRunner {
     this.#rows = state.table('nvme/command', commandColumns, commandSlots);
     this.#submissions = state.records('nvme/command/sqe', SubmissionEntry, commandSlots);
     this.#completions = state.records('nvme/command/cqe', CompletionEntry, commandSlots);
+    this.waitingRoom = new WaitingRoom(controller, this);
     for (let slot = commandSlots - 1; slot >= 0; slot--) this.#free[this.#freeCount++] = slot;
   }
 
@@ -112,7 +116,7 @@ export class Processor implements CommandRunner {
 
   /** Ends the commands of a queue that wait for the limits of a drive, or the one of them with that CID. How many there were. */
   refuseLimited(queue: SubmissionQueue, failure: Failure, cid: number | null = null): number {
-    let count = 0;
+    let count = this.waitingRoom.refuse(queue, failure, cid);
     for (const command of this.#commands) {
       if (command === null || command.queue !== queue || !command.isLimited) continue;
       if (cid !== null && command.cid !== cid) continue;
@@ -164,6 +168,7 @@ export class Processor implements CommandRunner {
     this.#stale += owned.length;
     for (const command of owned) if (command !== null) command.phase = Phase.disowned;
     for (const command of owned) if (command !== null) this.unpark(command);
+    this.waitingRoom.clear();
     this.#controller.volatileWrites.forget();
   }
 
@@ -177,8 +182,34 @@ export class Processor implements CommandRunner {
     this.#dirtyCount = 0;
   }
 
-  /** @param wanted slots there have to be; it takes one. */
+  /** A command that has not begun, and is in its slot, goes on; or it fails. */
+  begin(command: Command, failure: Failure): void {
+    if (failure === Status.success) this.advance(command);
+    else {
+      command.fail(failure);
+      this.#complete(command);
+      this.#post(command);
+    }
+  }
+
+  /** The command is laid aside: its slot is free, and to its queue it is in flight. */
+  vacate(command: Command): void {
+    command.phase = Phase.free;
+    this.#free[this.#freeCount++] = command.slot;
+    this.#feed();
+  }
+
   #take(queue: SubmissionQueue, wanted: number): Command | null {
+    const command = this.occupy(queue, wanted);
+    if (command === null) return null;
+    queue.inFlight++;
+    queue.fetching++;
+    queue.completions.reserved++;
+    return command;
+  }
+
+  /** A slot for a command of a queue, or null: then the controller is woken when there is one. @param wanted slots there have to be. */
+  occupy(queue: SubmissionQueue, wanted: number): Command | null {
     const reserve = this.#memory.mapped ? adminSlots : commandSlots - stagedCommands;
     if (this.#freeCount < (queue.id === 0 ? 0 : reserve) + wanted) {
       this.#starved = true;
@@ -200,9 +231,6 @@ export class Processor implements CommandRunner {
     command.writtenBytes = 0;
     command.clearsMarks = false;
     command.part = 0;
-    queue.inFlight++;
-    queue.fetching++;
-    queue.completions.reserved++;
     return command;
   }
 
@@ -237,10 +265,15 @@ export class Processor implements CommandRunner {
     else if ((command.words[0]! & fuse) !== 0) command.fail(wrongFuse);
     else if ((command.words[0]! & psdt) !== 0 && !allowsPsdt(command)) command.fail(wrongPsdt);
     else if (!opcode.run(this.#controller, command)) return false;
-    if (command.status !== Status.success) this.#failed(command);
-    command.phase = Phase.completed;
+    this.#complete(command);
     if (command.readBytes + command.writtenBytes !== 0) this.#controller.health.completed(command);
     return true;
+  }
+
+  /** Its status is known. */
+  #complete(command: Command): void {
+    if (command.status !== Status.success) this.#failed(command);
+    command.phase = Phase.completed;
   }
 
   #failed(command: Command): void {
@@ -296,10 +329,14 @@ export class Processor implements CommandRunner {
     const queue = command.queue;
     queue.inFlight--;
     if (queue.inFlight === 0 && queue.deletion !== null) this.unpark(queue.deletion);
-    if (this.#starved) {
-      this.#starved = false;
-      this.#controller.wake();
-    }
+    this.#feed();
+  }
+
+  /** A slot is free. */
+  #feed(): void {
+    if (!this.#starved) return;
+    this.#starved = false;
+    this.#controller.wake();
   }
 }
 
