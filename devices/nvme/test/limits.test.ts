@@ -12,8 +12,12 @@ import {
   type QueuePair,
   until,
 } from '@sidecard/testing';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
+import { Command, Phase } from '../src/command/command.ts';
+import { SubmissionEntry } from '../src/command/commands.ts';
+import { waitingColumns } from '../src/command/waiting-room.ts';
 import { waitingCommands } from '../src/limits.ts';
+import { namespaceColumns } from '../src/namespaces/namespace.ts';
 import { Status } from '../src/status.ts';
 import { type Machine, pattern, started, type Way, ways } from './machine.ts';
 import { TestDrive } from './test-drive.ts';
@@ -415,6 +419,46 @@ describe.each(ways)('commands that wait for limits, %s memory', (way) => {
     expect(statuses).toEqual([0, ...new Array(3).fill(Status.invalidField)]);
     expect((await createNamespace(driver, { nsze: 2048 })).dw0).toBe(nsid);
     expect(controller.namespaces.allocated(nsid)!.limits).toEqual(unlimited);
+  });
+
+  test('are there for a successor all the time, in a slot or laid aside with their entry', async () => {
+    const made = await started(way);
+    const { driver, queue, controller, settle, ram, server } = made;
+    const { state } = controller.host;
+    const waitingRows = state.table('nvme/waiting', waitingColumns, waitingCommands);
+    const laid = () => waitingRows.queue.filter((id) => id !== 0).length;
+    const entry = state.records('nvme/waiting/sqe', SubmissionEntry, waitingCommands)[0]!;
+    limit(made, slow);
+    await driver.read(queue, 1, 0, 512, blocks);
+    settle();
+    // As the phase is stored, which is the word that a successor goes by: how many are laid aside.
+    const moves: [number, number][] = [];
+    const { set } = Object.getOwnPropertyDescriptor(Command.prototype, 'phase')!;
+    const spy = vi.spyOn(Command.prototype, 'phase', 'set').mockImplementation(function (this: Command, phase) {
+      if (this.opcode === NvmOpcode.read && phase !== Phase.fetching) moves.push([phase, laid()]);
+      set!.call(this, phase);
+    });
+    try {
+      const cid = queue.submit({ opcode: NvmOpcode.read, nsid: 1, prp1: ram.allocate(4096), cdw10: 77 });
+      settle();
+      expect(moves.splice(0)).toEqual([
+        [Phase.executing, 0],
+        [Phase.free, 1],
+      ]);
+      expect([waitingRows.queue[0], entry.cid, entry.cdw10]).toEqual([1, cid, 77]);
+      server.clock.advance(1000);
+      settle();
+      expect(moves.slice(0, 2)).toEqual([
+        [Phase.executing, 1],
+        [Phase.completed, 0],
+      ]);
+      expect((await queue.completion(cid)).status).toBe(Status.success);
+    } finally {
+      spy.mockRestore();
+    }
+    // It keeps to the limits, too.
+    const rows = state.table('nvme/namespace', namespaceColumns, controller.namespaces.limit + 1);
+    expect([rows.iops[1], rows.bytesPerSecond[1]]).toEqual([1, 0]);
   });
 
   test('are many, under limits that change all the time: each completes once, and the data is right', async () => {

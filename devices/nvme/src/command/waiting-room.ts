@@ -8,7 +8,7 @@ import { SubmissionEntry } from './commands.ts';
 import type { Processor } from './processor.ts';
 
 /** One row per command that is laid aside. */
-const waitingColumns = {
+export const waitingColumns = {
   /** Its submission queue; 0: the row is free. Stored last. */
   queue: 'i32',
 } as const;
