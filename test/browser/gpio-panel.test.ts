@@ -1,10 +1,12 @@
 /** The GPIO card's panel as a person has it: a real browser, a daemon, and a guest's driver at its other end. */
+import { writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Browser } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { launchBrowser, noBrowser } from './browser.ts';
+import { contrast } from './contrast.ts';
 import { highRuns, pixelsPerSecond } from './diagram.ts';
 import { Changes, PanelDaemon, PanelPage, viewport } from './gpio-panel.ts';
 
@@ -203,6 +205,46 @@ describe.skipIf(noBrowser)('the panel', () => {
     await panel.switch('IN6').click();
     await panel.shows({ IN6: 1 });
     expect(await panel.problem.count()).toBe(0);
+  });
+
+  test('it can be read by day and by night, on a telephone, and without motion', async () => {
+    const { page } = panel;
+    for (const colorScheme of ['light', 'dark'] as const) {
+      await page.emulateMedia({ colorScheme });
+      for (const name of ['text', 'faint', 'fine', 'trouble', 'output', 'input']) {
+        for (const behind of ['board', 'page']) {
+          expect([colorScheme, name, behind, await contrast(page, name, behind)]).toEqual([
+            colorScheme,
+            name,
+            behind,
+            // WCAG 2.2, 1.4.3.
+            expect.toSatisfy((ratio: number) => ratio >= 4.5),
+          ]);
+        }
+      }
+    }
+    await page.setViewportSize({ width: 360, height: 740 });
+    expect(await page.evaluate('document.documentElement.scrollWidth')).toBe(360);
+    await page.emulateMedia({ reducedMotion: 'reduce' });
+    await daemon.control.patch('/inputs', { IN0: 1 });
+    await expect.poll(async () => (await highRuns(page, 16)).length).toBe(1);
+  });
+
+  test('has its picture taken (SIDECARD_PICTURES=1 puts it into the README)', async () => {
+    const driver = daemon.guest();
+    const wave = Array.from({ length: process.env.SIDECARD_PICTURES ? 60 : 5 }, (_, step) => step);
+    for (const step of wave) {
+      driver.outputs = 0x0100 | (step & 0xff) | (step % 8 < 4 ? 0x8000 : 0);
+      await daemon.control.patch('/inputs', {
+        IN0: step & 1 ? 1 : 0,
+        IN3: step > 30 ? 1 : 0,
+        IN12: step % 10 < 3 ? 1 : 0,
+      });
+      await sleep(200);
+    }
+    const latest = await panel.page.screenshot({ fullPage: true });
+    expect(latest.length).toBeLessThan(150 * 1024);
+    if (process.env.SIDECARD_PICTURES) writeFileSync(new URL('../../docs/gpio-panel.png', import.meta.url), latest);
   });
 
   test('with --loopback the switches are the guest’s, and say so', async () => {

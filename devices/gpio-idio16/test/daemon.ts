@@ -16,7 +16,7 @@ import {
   VfioUserPort,
 } from '@sidecard/testing';
 
-const main = new URL('../src/main.ts', import.meta.url);
+export const main = new URL('../src/main.ts', import.meta.url);
 
 /** The program as people run it, from its sources. */
 export function run(args: readonly string[], options: ProgramOptions = {}): Program {
