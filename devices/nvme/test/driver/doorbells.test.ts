@@ -204,17 +204,19 @@ describe('Doorbell Buffer Config', () => {
 
   test('the buffers are forgotten by a reset', async () => {
     const { driver, ram, controller, settle } = await started('mapped');
-    await driver.useShadowDoorbells();
+    const buffers = [ram.allocate(4096), ram.allocate(4096)] as const;
+    const [prp1, prp2] = buffers;
+    await driver.adminCommand({ opcode: AdminOpcode.doorbellBufferConfig, prp1, prp2 });
+    await driver.enable();
+    // The guest has other uses for them now.
+    const others = new Uint8Array(4096).fill(0xa5);
+    for (const buffer of buffers) ram.store(buffer, others);
     const queue = await driver.createQueues(2);
     await driver.read(queue, 1, 0, 512, { blockBytes: 512 });
-    await driver.disable();
-    // The buffers are among the first pages that were allocated.
-    const untouched = new Uint8Array(1 << 20).fill(0xa5);
-    ram.store(ram.iova, untouched);
+    while (!controller.turns.arm()) await settle();
     await settle();
-    controller.turns.arm();
-    await settle();
-    expect(Buffer.compare(ram.load(ram.iova, untouched.length), untouched)).toBe(0);
+    expect(buffers.map((buffer) => ram.load(buffer, 4096))).toEqual([others, others]);
+    expect(controller.errors.count).toBe(0);
   });
 
   test('refused: unaligned, not there, or while looking would take messages', async () => {
