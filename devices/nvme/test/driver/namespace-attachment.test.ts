@@ -92,9 +92,10 @@ describe.each(ways)('Namespace Attachment, %s memory', (way) => {
   });
 
   test('the guest hears of it, if it wants to: Namespace Attribute Changed', async () => {
-    const { driver } = await started(way, { drives: drives() });
+    const { driver, settle } = await started(way, { drives: drives() });
     const cid = driver.admin.submit({ opcode: AdminOpcode.asyncEventRequest });
     await attachNamespace(driver, 2, 'detach');
+    await settle();
     expect(driver.admin.poll(cid)).toBeNull();
     await driver.setFeature(0x0b, 1 << 8);
     await attachNamespace(driver, 2, 'attach');

@@ -55,10 +55,12 @@ describe('a configuration that cannot be', () => {
 
 describe.each(ways)('starting and stopping, %s memory', (way) => {
   test('a controller reset keeps AQA, ASQ and ACQ, and forgets the rest', async () => {
-    const { driver, queue } = await started(way);
+    const { driver, queue, settle } = await started(way);
     const before = [driver.registers.aqa, driver.registers.asq, driver.registers.acq];
     driver.registers.intms = 5;
     await driver.setFeature(0x0b, 0x100);
+    // The driver has its completion before the device knows that it has: until then the reset waits.
+    await settle();
     driver.registers.cc.value = 0;
     expect(driver.registers.csts.value).toBe(0);
     expect([driver.registers.aqa, driver.registers.asq, driver.registers.acq]).toEqual(before);
@@ -103,12 +105,13 @@ describe.each(ways)('starting and stopping, %s memory', (way) => {
   });
 
   test('AQA, ASQ and ACQ are read when it starts, and mean nothing to one that runs', async () => {
-    const { driver } = await started(way);
+    const { driver, settle } = await started(way);
     const nowhere = 0xdead_0000;
     driver.registers.aqa = 0;
     driver.registers.asq = nowhere;
     driver.registers.acq = nowhere;
     for (let count = 0; count < 40; count++) await driver.identifyController();
+    await settle();
     expect([driver.registers.aqa, driver.registers.asq, driver.registers.csts.value]).toEqual([0, nowhere, 1]);
     driver.registers.cc.value = 0;
     driver.registers.cc.value = enabled;

@@ -84,6 +84,7 @@ describe.each(ways)('NVM subsystem reset (NSSR), %s memory', (way) => {
     driver.registers.asq = ram.allocate(4096);
     driver.registers.acq = ram.allocate(4096);
     driver.registers.cc.value = (4 << 20) | (6 << 16) | 1;
+    await settle();
     drive.stalled = false;
     await settle();
     expect(driver.registers.csts.value).toBe(occurred | ready);
