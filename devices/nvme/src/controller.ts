@@ -12,7 +12,8 @@ import { type ControllerIdentity, controllerIdentity } from './identity.ts';
 import { CompletionInterrupts } from './interrupts.ts';
 import { ioOpcodes } from './io/io.ts';
 import { VolatileWrites } from './io/volatile-writes.ts';
-import type { DriveOpener } from './namespaces/backing.ts';
+import type { AddedNamespace, DriveOpener } from './namespaces/backing.ts';
+import { DriveChanges } from './namespaces/drive-changes.ts';
 import { resumeFormat } from './namespaces/format-job.ts';
 import { Jobs } from './namespaces/jobs.ts';
 import { NamespaceManagement } from './namespaces/management.ts';
@@ -27,8 +28,12 @@ import { Shutdown } from './shutdown.ts';
 import { Turns } from './turns.ts';
 
 export interface ControllerOptions {
-  /** Namespaces 1, 2 and so on; at least one, unless there is a pool. */
-  readonly drives: readonly NamespaceOptions[];
+  /** Namespaces 1, 2 and so on; at least one, unless there is a pool. Null: a person has removed it (only for a successor). */
+  readonly drives: readonly (NamespaceOptions | null)[];
+  /** Drives that a person has added, for a successor. */
+  readonly added?: readonly AddedNamespace[];
+  /** What a person has changed of the drives. */
+  readonly changes?: DriveChanges;
   /** Room for namespaces that the guest makes, and those that it has made. */
   readonly pool?: Pool | null;
   /** Opens drives that a person adds while the guest runs; null: nobody does. */
@@ -79,6 +84,7 @@ export class Controller implements PciDevice {
   quiescing = false;
   readonly #pool: Pool | null;
   readonly openDrive: DriveOpener | null;
+  readonly driveChanges: DriveChanges;
 
   constructor(host: Host, options: ControllerOptions) {
     const { drives, pool = null, serial = null, doorbellPage = null, firmwareRevision = '0.1.0' } = options;
@@ -86,8 +92,9 @@ export class Controller implements PciDevice {
     this.firmwareRevision = firmwareRevision;
     this.#pool = pool;
     this.openDrive = options.openDrive ?? null;
-    this.namespaces = new Namespaces(host, drives, pool?.open() ?? []);
-    this.who = controllerIdentity(drives[0]?.backend.identitySeed ?? pool!.folder.identitySeed, serial);
+    this.namespaces = new Namespaces(host, drives, pool?.open() ?? [], options.added);
+    this.driveChanges = options.changes ?? new DriveChanges(host.state, drives.length);
+    this.who = controllerIdentity(this.#identitySeed(drives[0], pool), serial);
     this.registers = ControllerRegisters.create(host.state.registers('nvme/registers', ControllerRegisters), {
       intms: { write: (now) => this.#maskWritten(now) },
       intmc: { write: (now, was) => this.#maskWritten(now, was & ~now) },
@@ -113,6 +120,13 @@ export class Controller implements PciDevice {
     for (const namespace of this.namespaces.list) {
       if (namespace.notes.content.formatting !== undefined) this.jobs.run(resumeFormat(this, namespace));
     }
+  }
+
+  /** In the arena, since the first drive may be removed. */
+  #identitySeed(first: NamespaceOptions | null | undefined, pool: Pool | null): Uint8Array {
+    const { bytes } = this.host.state.bytes('nvme/identity', 32);
+    if (!this.host.state.inherited) bytes.set(first?.backend.identitySeed ?? pool!.folder.identitySeed);
+    return bytes.slice();
   }
 
   get hasVolatileCache(): boolean {

@@ -29,7 +29,7 @@ await runDaemon<Options, Controller>({
     return (host) => {
       const driveHost = { native, log: host.log, clock: host.clock, instance };
       return new Controller(host, {
-        ...openBacking(backing, driveHost),
+        ...openBacking(backing, driveHost, host.state),
         openDrive: path === undefined ? null : driveOpener(driveHost),
         serial: backing.drives[0]?.serial ?? null,
         firmwareRevision: version,

@@ -3,6 +3,7 @@ import { checkDistinct, DriveError, type DriveOptions, parseDrive } from '@sidec
 import { type ControlRequest, Refusal, type Route } from '@sidecard/daemon';
 import type { Controller } from '../controller.ts';
 import type { DriveOpener } from '../namespaces/backing.ts';
+import { mostAddedDrives, mostDriveBytes } from '../namespaces/drive-changes.ts';
 import { resumeFormat } from '../namespaces/format-job.ts';
 import type { Namespace } from '../namespaces/namespace.ts';
 import { describeNamespace, namespaceSchema } from './namespace-record.ts';
@@ -18,7 +19,7 @@ interface NewNamespace {
 const body = {
   type: 'object',
   properties: {
-    drive: { type: 'string', maxLength: 8192, description: 'As after --drive at the command line.' },
+    drive: { type: 'string', maxLength: mostDriveBytes, description: 'As after --drive at the command line.' },
     nsid: { type: 'integer', minimum: 1, description: 'The lowest that is free, unless given.' },
     attached: { type: 'boolean', description: 'Whether the guest is to have it at once; true unless given.' },
   },
@@ -56,6 +57,7 @@ export function additionRoutes(controller: Controller): Route[] {
 
 /** @throws Refusal 400 */
 function parsed(text: string): DriveOptions {
+  if (Buffer.byteLength(text) > mostDriveBytes) throw new Refusal(400, `drive is longer than ${mostDriveBytes} bytes`);
   try {
     return parseDrive(text);
   } catch (error) {
@@ -77,22 +79,13 @@ async function reach({ kind, path }: DriveOptions): Promise<void> {
 
 /** All of it between two turns of the device. */
 function add(controller: Controller, openDrive: DriveOpener, drive: DriveOptions, wanted: NewNamespace): Namespace {
-  const { namespaces, changed, jobs, host } = controller;
+  const { namespaces, driveChanges, changed, jobs, host } = controller;
   if (jobs.stopping) throw ending;
   const nsid = freeNsid(controller, wanted.nsid);
   for (const other of namespaces.list) checkOther(other, drive);
-  let namespace: Namespace;
-  try {
-    const opened = openDrive(drive);
-    try {
-      namespace = namespaces.add(nsid, opened.namespace);
-    } catch (error) {
-      opened.discard();
-      throw error;
-    }
-  } catch (error) {
-    throw refused(error);
-  }
+  if (driveChanges.full) throw new Refusal(409, `${mostAddedDrives} drives have been added, as many as there can be`);
+  const namespace = opened(controller, openDrive, drive, nsid);
+  driveChanges.add(nsid, wanted.drive);
   host.log.info({ nsid, drive: namespace.backend.description }, 'a drive has been added');
   if (wanted.attached ?? true) {
     namespaces.attach(namespace);
@@ -100,6 +93,21 @@ function add(controller: Controller, openDrive: DriveOpener, drive: DriveOptions
   }
   if (namespace.notes.content.formatting !== undefined) jobs.run(resumeFormat(controller, namespace));
   return namespace;
+}
+
+/** @throws Refusal, with nothing left of it */
+function opened({ namespaces }: Controller, openDrive: DriveOpener, drive: DriveOptions, nsid: number): Namespace {
+  try {
+    const { namespace, discard } = openDrive(drive);
+    try {
+      return namespaces.add(nsid, namespace);
+    } catch (error) {
+      discard();
+      throw error;
+    }
+  } catch (error) {
+    throw refused(error);
+  }
 }
 
 /** @throws Refusal */

@@ -53,13 +53,14 @@ function condemn({ jobs, changed, namespaces, host }: Controller, namespace: Nam
 
 /** Waits for the commands that are at the drive, however long it takes them, and lets go of it. @throws Refusal */
 async function remove(controller: Controller, namespace: Namespace): Promise<void> {
-  const { namespaces, features, health, host } = controller;
+  const { namespaces, driveChanges, features, health, host } = controller;
   const { nsid, backend } = namespace;
   await namespace.unused();
   const errno = await flushed(controller, namespace);
   if (errno !== 0) health.flushFailed(namespace, errno);
   // A shutdown may be flushing it, too: complete is what is durable, so it is there until now.
   await namespace.unused();
+  driveChanges.remove(nsid);
   namespaces.remove(namespace);
   features.forgetNamespace(nsid);
   try {

@@ -9,6 +9,8 @@ import {
   openDrives,
   parseDrive,
 } from '@sidecard/block';
+import type { StateArena } from '@sidecard/core';
+import { DriveChanges } from './drive-changes.ts';
 import { DriveNotes } from './drive-notes.ts';
 import type { NamespaceOptions } from './namespace.ts';
 import { Pool } from './pool.ts';
@@ -23,8 +25,18 @@ interface BackingOptions {
 
 /** The same, opened. */
 export interface Backing {
-  readonly drives: readonly NamespaceOptions[];
+  /** Namespaces 1, 2 and so on; null for one that a person has removed. */
+  readonly drives: readonly (NamespaceOptions | null)[];
+  /** Those that a person has added besides. */
+  readonly added: readonly AddedNamespace[];
+  readonly changes: DriveChanges;
   readonly pool: Pool | null;
+}
+
+/** A namespace of a drive that was added, and is attached as its row says. */
+export interface AddedNamespace {
+  readonly nsid: number;
+  readonly options: NamespaceOptions;
 }
 
 /** Reads `--drive` and `--pool`. @throws DriveError, `usage` */
@@ -37,16 +49,43 @@ export function parseBacking(drives: readonly string[] = [], pool: string | null
   return options;
 }
 
-/** Opens all of it or nothing. @throws Error, one line */
-export function openBacking({ drives, pool: options }: BackingOptions, host: DriveHost): Backing {
+/** Opens all of it or nothing; a successor what its predecessor had. @throws Error, one line */
+export function openBacking({ drives, pool: options }: BackingOptions, host: DriveHost, state: StateArena): Backing {
+  const changes = new DriveChanges(state, drives.length);
   const pool = options === null ? null : openPool(options, host);
   try {
-    const backends = openDrives(drives, host);
-    return { pool, drives: backends.map((backend, index) => driveNamespace(backend, drives[index]!)) };
+    const wanted = drives.filter((_, index) => !changes.removed(index + 1));
+    const opened = new Map<DriveOptions, BlockBackend>();
+    const known = state.inherited ? wanted.map(ofAnySize) : wanted;
+    for (const [index, backend] of openDrives(known, host).entries()) opened.set(wanted[index]!, backend);
+    const namespaces = drives.map((drive) => {
+      const backend = opened.get(drive);
+      return backend === undefined ? null : driveNamespace(backend, drive);
+    });
+    return { pool, drives: namespaces, added: openAdded(changes, host), changes };
   } catch (error) {
     pool?.close();
     throw error;
   }
+}
+
+/** It may have another size by now than the one that it was made with. */
+function ofAnySize(drive: DriveOptions): DriveOptions {
+  return drive.kind === 'file' ? { ...drive, sizeBytes: null } : drive;
+}
+
+/** One that cannot be had any more is no reason to leave the guest without the others. */
+function openAdded(changes: DriveChanges, host: DriveHost): AddedNamespace[] {
+  return changes.added.flatMap(({ nsid, drive: text }) => {
+    try {
+      const drive = ofAnySize(parseDrive(text));
+      return [{ nsid, options: driveNamespace(openDrive(drive, host), drive) }];
+    } catch (error) {
+      host.log.error({ nsid, error: error instanceof Error ? error.message : String(error) }, 'an added drive is lost');
+      changes.remove(nsid);
+      return [];
+    }
+  });
 }
 
 /** A drive that a person adds while the guest runs, opened. */

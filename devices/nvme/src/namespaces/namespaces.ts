@@ -3,6 +3,7 @@ import type { Host } from '@sidecard/core';
 import { type UncorrectableRows, uncorrectableColumns } from '../io/uncorrectable-blocks.ts';
 import { namespaceLimit, uncorrectableRanges } from '../limits.ts';
 import { type Failure, Field, mistake, Status } from '../status.ts';
+import type { AddedNamespace } from './backing.ts';
 import { Namespace, type NamespaceOptions, type NamespaceRows, namespaceColumns } from './namespace.ts';
 
 /** A namespace that was made before this process began. */
@@ -29,11 +30,17 @@ export class Namespaces {
   readonly #unpoll = new Map<BlockBackend, () => void>();
 
   /**
-   * @param drives those of the command line: namespaces 1, 2 and so on.
+   * @param drives those of the command line: namespaces 1, 2 and so on; null for one that was removed.
    * @param kept those that the pool has, with the nsids that they were made with.
+   * @param added those that a person has added, for a successor.
    * @throws Error, one line, as Namespace does, or when an nsid is wanted twice.
    */
-  constructor(host: Host, drives: readonly NamespaceOptions[], kept: readonly KeptNamespace[] = []) {
+  constructor(
+    host: Host,
+    drives: readonly (NamespaceOptions | null)[],
+    kept: readonly KeptNamespace[] = [],
+    added: readonly AddedNamespace[] = [],
+  ) {
     this.#host = host;
     this.limit = Math.max(namespaceLimit, drives.length, ...kept.map(({ nsid }) => nsid));
     this.#rows = host.state.table('nvme/namespace', namespaceColumns, this.limit + 1);
@@ -41,11 +48,13 @@ export class Namespaces {
     this.#allocated = new Array<Namespace | null>(this.limit + 1).fill(null);
     this.#active = new Array<Namespace | null>(this.limit + 1).fill(null);
     for (const [index, drive] of drives.entries()) {
+      if (drive === null) continue;
       // A successor finds whether it is attached; a namespace of the command line is at first.
       const known = this.#rows.allocated[index + 1] !== 0;
       const namespace = this.add(index + 1, drive);
       if (!known) this.attach(namespace);
     }
+    for (const { nsid, options } of added) this.add(nsid, options);
     for (const { nsid, options, attached } of kept) {
       const other = this.allocated(nsid);
       if (other !== null) {
