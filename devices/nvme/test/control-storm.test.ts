@@ -17,6 +17,11 @@ describe.each(ways)('a queue that is full of commands while namespaces come, gro
       const made = await started(way, { drives: [new TestDrive(mib)], controller: { openDrive: open } });
       const { driver, client, handle, controller } = made;
       coming.slow = true;
+      const { submit } = coming;
+      coming.submit = (request) => {
+        expect(coming.closed).toBe(false);
+        return submit.call(coming, request);
+      };
       made.drive.slow = true;
       const control = new Controlled(made);
       let queue = made.queue;

@@ -66,7 +66,6 @@ export class TestDrive implements BlockBackend {
   }
 
   submit(request: BlockRequest): boolean {
-    if (this.closed) throw new Error(`${this.description} is closed`);
     const { operation, offset, lengthBytes, fua, mayDeallocate } = request;
     this.seen.push({ operation, offset, lengthBytes, fua, mayDeallocate });
     if (request.under !== null) this.#holds.check(request, request.under);
