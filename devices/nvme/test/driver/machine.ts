@@ -1,4 +1,6 @@
 import type { BlockBackend, DriveHost } from '@sidecard/block';
+import type { MappableMemory } from '@sidecard/core';
+import type { Native } from '@sidecard/native';
 import {
   NvmeDriver,
   type NvmeDriverOptions,
@@ -23,6 +25,7 @@ export interface MachineOptions extends NvmeDriverOptions {
   readonly lbaBytes?: 512 | 4096 | null;
   readonly fixedFormat?: boolean;
   readonly controller?: Partial<ControllerOptions>;
+  readonly doorbellPage?: (native: Native) => MappableMemory;
   readonly ramBytes?: number;
 }
 
@@ -51,6 +54,7 @@ export async function machine(way: Way, options: MachineOptions = {}): Promise<M
     lbaBytes = null,
     fixedFormat = false,
     controller: more,
+    doorbellPage,
     ramBytes,
     ...rest
   } = options;
@@ -59,7 +63,8 @@ export async function machine(way: Way, options: MachineOptions = {}): Promise<M
   const slot = await plug(
     (host, native) => {
       const namespaces = drives.map((drive) => ({ backend: wrap(drive, { ...host, native }), lbaBytes, fixedFormat }));
-      return new Controller(host, { drives: namespaces, doorbellPage: null, ...more });
+      const page = doorbellPage === undefined ? null : doorbellPage(native);
+      return new Controller(host, { drives: namespaces, doorbellPage: page, ...more });
     },
     { log, memory: way === 'mapped' ? 'shared' : 'late-messages', ...(ramBytes !== undefined && { ramBytes }) },
   );
