@@ -1,6 +1,6 @@
 import { type Program, provisionBrowser } from '@sidecard/guest';
 import { type Browser, chromium } from 'playwright-core';
-import { missing } from '../guest/requirements.ts';
+import { missing } from '../missing.ts';
 
 let program: Program;
 

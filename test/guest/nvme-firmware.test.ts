@@ -12,8 +12,9 @@ import {
   writeFirmwareDisk,
 } from '@sidecard/guest';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { missing } from '../missing.ts';
 import { NvmeDisk } from './nvme-disk.ts';
-import { missing, noGuests } from './requirements.ts';
+import { noGuests } from './requirements.ts';
 
 const noFirmware = noGuests ?? (await missing(provisionFirmware));
 

@@ -1,9 +1,10 @@
 /** Linux of an older and of a newer generation, in short: issue 10, "Must show", item 2. */
 import { type Guest, otherReleases, provision } from '@sidecard/guest';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { missing } from '../missing.ts';
 import { compare, fileSystems, fill, mount, unmount } from './file-system.ts';
 import { complaints, disk, NvmeDisk, readDigest, until, writeRandom } from './nvme-disk.ts';
-import { missing, noGuests } from './requirements.ts';
+import { noGuests } from './requirements.ts';
 
 const fio = `fio --name=short --minimal --direct=1 --filename=${disk} --verify=crc32c --do_verify=1 --verify_fatal=1`;
 

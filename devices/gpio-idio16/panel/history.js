@@ -22,11 +22,12 @@ export class History {
   }
 
   /**
-   * From here on the levels are known.
+   * From here on the levels are known. What they were just before is not.
    * @param {number} atMs
    * @param {number} levels
    */
   begin(atMs, levels) {
+    this.end(atMs);
     this.#push({ atMs, levels, toggled: 0, known: true });
   }
 

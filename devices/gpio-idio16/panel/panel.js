@@ -17,7 +17,8 @@ const wired = 'wired to the outputs (--loopback): the guest switches them';
 let levels = 0;
 let live = false;
 let loopback = false;
-let latest = 'No change yet.';
+/** @type {Levels | null} */
+let latest = null;
 /** Why nothing comes. */
 let trouble = 'Connecting…';
 let asleep = false;
@@ -62,9 +63,7 @@ function begin(state) {
 function follow({ atMs, changed }) {
   levels = levelsWith(levels, changed);
   for (const [line, { level }] of pressed) if (level === levelOf(levels, line)) pressed.delete(line);
-  latest = `Latest change: ${Object.entries(changed)
-    .map(([name, level]) => `${name} ${level}`)
-    .join(', ')}`;
+  latest = changed;
   scope.change(atMs, levels);
 }
 
@@ -85,10 +84,17 @@ function show() {
     document.body.dataset.live = String(live);
     say('status', live ? 'Live' : trouble);
     say('inputs-how', loopback ? wired : 'yours to switch');
-    say('latest', latest);
+    if (latest !== null) say('latest', `Latest change: ${textOf(latest)}`);
     board.show(levels);
     board.enable(live && !loopback);
   });
+}
+
+/** @param {Levels} changed */
+function textOf(changed) {
+  return Object.entries(changed)
+    .map(([name, level]) => `${name} ${level}`)
+    .join(', ');
 }
 
 /** @param {number} line */

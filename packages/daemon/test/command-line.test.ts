@@ -48,6 +48,15 @@ test('--help and --version are answered, whatever else is missing', () => {
   }
 });
 
+test('--panel is an option of devices that have one', () => {
+  const page = { folder: new URL('.', import.meta.url), routes: [] };
+  const print = (text: string) => expect(text).toContain('--panel <port>');
+  const args = ['--drive', 'y', '--panel', '8080'];
+  expect(parseCommandLine({ ...line, panel: page }, args, print)).toMatchObject({ panel: '8080' });
+  expect(parseCommandLine({ ...line, panel: page }, ['--help'], print)).toBeNull();
+  expect(() => parse(...args)).toThrow("unknown option '--panel'");
+});
+
 test.each([
   [['--drive', 'y', '--sokcet', 'x'], "unknown option '--sokcet'"],
   [['--drive'], "'--drive <drive>' argument missing"],

@@ -1,4 +1,7 @@
+import type { IncomingMessage } from 'node:http';
+import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { Refusal } from '../../src/control/route.ts';
 import { Share } from '../../src/control/share.ts';
 import { sliceMs } from '../../src/control/slices.ts';
 import { requestsPerSlice } from '../../src/control/turns.ts';
@@ -141,6 +144,31 @@ describe('is refused, with a reason, and the device is as it was:', () => {
   test('a file of the page to a name that leads here', async () => {
     expect((await rig.ask('GET', '/', undefined, { host: 'evil.example' })).status).toBe(403);
   });
+});
+
+test('whatever the headers are, nobody is let in without the token, nor by a name; and nothing else is thrown', () => {
+  const text = fc.oneof(
+    fc.string(),
+    fc.constantFrom('localhost', '127.0.0.1:80', '[::1]:80', 'http://localhost', 'null'),
+  );
+  const some = fc.option(text, { nil: undefined });
+  const headers = fc.record({ host: some, origin: some, 'sec-fetch-site': some, authorization: some });
+  fc.assert(
+    fc.property(headers, fc.boolean(), (given, knows) => {
+      const all = knows ? { ...given, ...bearer } : given;
+      const named = !/^(localhost|[\d.]+|\[[\da-f:.]+\])(:\d+)?$/i.test(given.host ?? '');
+      const elsewhere =
+        given.origin !== undefined && given.origin.toLowerCase() !== `http://${given.host}`.toLowerCase();
+      try {
+        guard.admit({ headers: all } as IncomingMessage, '/lamps');
+      } catch (error) {
+        expect(error).toBeInstanceOf(Refusal);
+        return;
+      }
+      expect([knows, named, elsewhere]).toEqual([true, false, false]);
+    }),
+    { numRuns: 2000 },
+  );
 });
 
 test('two servers of a device have one share of its thread, whoever floods one of them', async () => {
