@@ -10,6 +10,9 @@ import { contrast } from './contrast.ts';
 import { highRuns, pixelsPerSecond } from './diagram.ts';
 import { Changes, PanelDaemon, PanelPage, viewport } from './gpio-panel.ts';
 
+/** On a machine that others use too. */
+const patience = { timeout: 15_000 };
+
 describe.skipIf(noBrowser)('the panel', () => {
   let browser: Browser;
   let daemon: PanelDaemon;
@@ -151,7 +154,7 @@ describe.skipIf(noBrowser)('the panel', () => {
     await sleep(300);
     expect((await highRuns(panel.page, 5))[0]).toEqual(first);
     await panel.page.getByRole('button', { name: 'Hold' }).click();
-    await expect.poll(async () => (await highRuns(panel.page, 5))[0]!.left).toBeLessThan(first!.left - 20);
+    await expect.poll(async () => (await highRuns(panel.page, 5))[0]!.left, patience).toBeLessThan(first!.left - 20);
   });
 
   test('draws while an edge is on its way, and not when nothing moves', async () => {
@@ -169,18 +172,18 @@ describe.skipIf(noBrowser)('the panel', () => {
     await page.locator('body[data-live=true]').waitFor();
     const pictures = () => page.evaluate('pictures') as Promise<number>;
     const began = await pictures();
-    await expect.poll(pictures).toBeGreaterThan(began + 10);
+    await expect.poll(pictures, patience).toBeGreaterThan(began + 10);
     await page.clock.fastForward(13_000);
     await expect
       .poll(async () => {
         const before = await pictures();
         await sleep(500);
         return (await pictures()) - before;
-      })
+      }, patience)
       .toBe(0);
     const before = await pictures();
     await daemon.control.patch('/inputs', { IN0: 1 });
-    await expect.poll(pictures).toBeGreaterThan(before + 10);
+    await expect.poll(pictures, patience).toBeGreaterThan(before + 10);
     await page.close();
   });
 
@@ -227,7 +230,7 @@ describe.skipIf(noBrowser)('the panel', () => {
     expect(await page.evaluate('document.documentElement.scrollWidth')).toBe(360);
     await page.emulateMedia({ reducedMotion: 'reduce' });
     await daemon.control.patch('/inputs', { IN0: 1 });
-    await expect.poll(async () => (await highRuns(page, 16)).length).toBe(1);
+    await expect.poll(async () => (await highRuns(page, 16)).length, patience).toBe(1);
   });
 
   test('has its picture taken (SIDECARD_PICTURES=1 puts it into the README)', async () => {
