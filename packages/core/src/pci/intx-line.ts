@@ -23,8 +23,9 @@ export class IntxLine {
 
   /** The level may have changed. */
   update(): void {
-    const { intxSignalled, intxMasked } = this.#state;
-    if (intxSignalled === 0 && intxMasked === 0 && this.#trigger.has(0) && this.#level()) this.signal();
+    const state = this.#state;
+    if (state.intxSignalled !== 0 || state.intxMasked !== 0 || !this.#trigger.has(0)) return;
+    if (this.#level()) this.signal();
   }
 
   /** Without regard to level and mask: also the client's own TRIGGER. */

@@ -3,13 +3,15 @@ import { expect, test } from 'vitest';
 import { flags, insertCard } from './card.ts';
 
 const { intx, msi, msix } = IrqIndex;
+/** In BAR0. */
+const TABLE = 0x10000;
 
 /** As QEMU does: config write, INTx off, vector 0 with no fd, then a message with an fd per vector. */
 function withMsix(vectors = 70) {
   const card = insertCard({
-    bars: { 0: { kind: 'memory64', sizeBytes: 0x4000, windows: [] } },
+    bars: { 0: { kind: 'memory64', sizeBytes: 0x20000, windows: [] } },
     identity: {
-      interrupts: { intx: true, msix: { vectors, table: { bar: 0, offset: 0x2000 }, pba: { bar: 0, offset: 0x3000 } } },
+      interrupts: { intx: true, msix: { vectors, table: { bar: 0, offset: TABLE }, pba: { bar: 0, offset: 0x3000 } } },
     },
   });
   const control = card.capability(0x11) + 2;
@@ -26,7 +28,7 @@ function withMsix(vectors = 70) {
       return card.listen(msix, 0, count);
     },
     writeControl(vector: number, value: number) {
-      card.card.writeRegion(0, 0x2000 + vector * 16 + 12, new Uint8Array([value, 0, 0, 0]), 0, 4);
+      card.card.writeRegion(0, TABLE + vector * 16 + 12, new Uint8Array([value, 0, 0, 0]), 0, 4);
     },
     pendingBits(): number[] {
       const out = new Uint8Array(16);
@@ -64,6 +66,18 @@ test('a vector without an fd stays pending in the PBA until its fd comes', () =>
   expect([eventFds.take(fd!), pendingBits()]).toEqual([1, [5]]);
   expect(eventFds.take(listen(msix, 5, 1)[0]!)).toBe(1);
   expect(pendingBits()).toEqual([]);
+});
+
+test('2,048 vectors, all pending: each comes once when its fd does, sixteen in a message', () => {
+  const { enable, interrupts, eventFds, listen, set } = withMsix(2048);
+  enable();
+  set(msix, flags.eventFd | flags.trigger, 0, 1);
+  for (let vector = 2047; vector >= 0; vector--) interrupts.signal(vector);
+  for (let start = 2032; start >= 0; start -= 16) {
+    const fds = listen(msix, start, 16);
+    expect(fds.every((fd) => eventFds.take(fd) === 1)).toBe(true);
+  }
+  expect([...eventFds.open].some((fd) => eventFds.take(fd) > 0)).toBe(false);
 });
 
 test('vectors are removed in a range by EVENTFD without fds, and each fd is closed once', () => {
