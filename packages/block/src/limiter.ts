@@ -7,6 +7,9 @@ export interface Limits {
   readonly bytesPerSecond: number | null;
 }
 
+/** Longest that a timer is set for, ms: those of the system have an end, after 24 days. */
+const longestMs = 3_600_000;
+
 export const unlimited: Limits = { iops: null, bytesPerSecond: null };
 
 /** Somebody who wants to ask a drive for something, and may have to wait. Pooled by whoever that is, who has nothing of the drive's as long. */
@@ -175,7 +178,9 @@ export class Limiter {
 
   /** In whole milliseconds, as the timers of the system: what comes due in between is let go together. */
   #startTimer(nowMs: number): void {
-    this.#timer ??= this.#clock.setTimer(Math.max(1, Math.ceil(this.#dueMs - nowMs)), this.#rung);
+    if (this.#timer !== null) return;
+    const delayMs = Math.max(1, Math.ceil(this.#dueMs - nowMs));
+    this.#timer = this.#clock.setTimer(Math.min(delayMs, longestMs), this.#rung);
   }
 
   #stopTimer(): void {

@@ -193,6 +193,23 @@ describe('who waits', () => {
     expect(next.times).toBe(1);
   });
 
+  test('one that costs weeks sets no timer that is longer than those of the system', () => {
+    const delays: number[] = [];
+    const start = clock.setTimer.bind(clock);
+    clock.setTimer = (delayMs, callback) => {
+      delays.push(delayMs);
+      return start(delayMs, callback);
+    };
+    limiter.set(limits(null, 1));
+    const next = new TestAdmission();
+    limiter.admit(new TestAdmission(), 1, 2 ** 22);
+    limiter.admit(next, 1, 1);
+    clock.advance(2 ** 22 * 1000 - 1);
+    expect([next.times, delays.length < 1200, Math.max(...delays) < 2 ** 31]).toEqual([0, true, true]);
+    clock.advance(1);
+    expect(next.times).toBe(1);
+  });
+
   test('a request of many operations lets others go in between', () => {
     limiter.set(limits(100));
     const order: string[] = [];

@@ -200,7 +200,10 @@ export class Processor implements CommandRunner {
   }
 
   #take(queue: SubmissionQueue, wanted: number): Command | null {
-    const command = this.occupy(queue, wanted);
+    // Where half of the slots are parked, the others are for those that were laid aside.
+    const isCrowded = queue.id !== 0 && this.#parked > (commandSlots - this.#reserve) / 2;
+    if (isCrowded) this.#starved = true;
+    const command = isCrowded ? null : this.occupy(queue, wanted);
     if (command === null) return null;
     queue.inFlight++;
     queue.fetching++;
@@ -208,10 +211,14 @@ export class Processor implements CommandRunner {
     return command;
   }
 
+  /** Slots that are not for I/O commands. */
+  get #reserve(): number {
+    return this.#memory.mapped ? adminSlots : commandSlots - stagedCommands;
+  }
+
   /** A slot for a command of a queue, or null: then the controller is woken when there is one. @param wanted slots there have to be. */
-  occupy(queue: SubmissionQueue, wanted: number): Command | null {
-    const reserve = this.#memory.mapped ? adminSlots : commandSlots - stagedCommands;
-    if (this.#freeCount < (queue.id === 0 ? 0 : reserve) + wanted) {
+  occupy(queue: SubmissionQueue, wanted: number, urgent = false): Command | null {
+    if (this.#freeCount < (urgent || queue.id === 0 ? 0 : this.#reserve) + wanted) {
       this.#starved = true;
       return null;
     }
