@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { type ControlClient, openControl } from '@sidecard/daemon';
 import { type Guest, startDevice } from '@sidecard/guest';
 import type { DaemonProcess } from '@sidecard/testing';
@@ -43,6 +44,12 @@ export class GpioCard {
   /** Bit n is input n. */
   async inputs(): Promise<number> {
     return bitsOf('IN', (await this.control.get('/inputs')) as Levels);
+  }
+
+  /** Waits until the guest has served the interrupt, if there is one. */
+  async served(): Promise<void> {
+    type Card = { readonly interrupts: { readonly asserted: boolean } };
+    while (((await this.control.get('/card')) as Card).interrupts.asserted) await sleep(1);
   }
 
   /** A counter of GET /metrics. */

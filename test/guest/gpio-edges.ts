@@ -6,8 +6,8 @@ import type { GpioMonitor, LineEvent } from './gpio-monitor.ts';
 export const periodMs = 10;
 
 /**
- * Makes edges at inputs of a card, by turns, 100 in a second at most, and each when Linux has told of the one before: the card has one latch for all of them,
- * and under emulation a guest may take longer than 10 ms. `lines` are those that gpiomon watches: it tells of all of them at each interrupt.
+ * Makes edges at inputs of a card, by turns, 100 in a second at most, and each when Linux has served and told of the one before: the card has one latch for
+ * all of them, and under emulation a guest may take longer than 10 ms. (6.12 serves before it tells, 6.1 may tell first.) `lines` are those that gpiomon watches: it tells of all of them at each interrupt.
  * Answers edges in a second.
  */
 export async function makeEdges(
@@ -25,6 +25,7 @@ export async function makeEdges(
     levels ^= 1 << line;
     await card.set({ [`IN${line}`]: ((levels >>> line) & 1) as 0 | 1 });
     await monitor.seen(told + (edge + 1) * lines.length);
+    await card.served();
     due = Math.max(due + periodMs, performance.now());
     await sleep(Math.max(due - performance.now(), 1));
   }

@@ -8,7 +8,7 @@ export interface WaveStep {
   readonly inputs: Levels;
 }
 
-/** Timers know whole milliseconds and come late: the rest of a wait is spent awake, and between the device's turns. */
+/** Timers know whole milliseconds and come late: the rest of a wait is spent awake, between the device's turns, of which there is one before every step. */
 const awakeMs = 2;
 
 /** Sets inputs at their times by the clock, all counted from one beginning, so that no lateness adds up. Answers how late the latest was, ms. */
@@ -30,5 +30,6 @@ export async function playWave(
 async function until(clock: Clock, atMs: number): Promise<void> {
   const waitMs = atMs - clock.now();
   if (waitMs > awakeMs) await new Promise<void>((resolve) => void clock.setTimer(waitMs - awakeMs, resolve));
-  while (clock.now() < atMs) await setImmediate();
+  do await setImmediate();
+  while (clock.now() < atMs);
 }

@@ -46,6 +46,10 @@ export function listen(native: Native, at: ListenAt, accepted: (fd: number) => v
   return {
     close: () => {
       watch.close();
+      // Who waits to be accepted would be reset, which ends QEMU; at a socket that was inherited it is the next daemon that accepts.
+      if (bound !== null) {
+        for (let client = native.accept(fd); client >= 0; client = native.accept(fd)) native.hangUp(client);
+      }
       native.close(fd);
       bound?.remove();
     },

@@ -133,11 +133,13 @@ test('who is refused, and who is left when the daemon ends, reads the end of the
   const second = new Client(socketPath);
   second.send(Command.version, new Uint8Array(4));
   expect(await second.ending()).toBe(0);
+  const waiting = new Client(socketPath);
+  waiting.send(Command.version, new Uint8Array(4));
   const closed = server.close();
   first.send(Command.version, new Uint8Array(4));
   await closed;
-  expect(await first.ending()).toBe(0);
-  for (const { channel } of [first, second]) channel.close();
+  expect([await first.ending(), await waiting.ending()]).toEqual([0, 0]);
+  for (const { channel } of [first, second, waiting]) channel.close();
 });
 
 test.each([
