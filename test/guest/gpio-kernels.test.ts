@@ -5,11 +5,12 @@ import { join } from 'node:path';
 import { Guest, otherReleases, provision, startDevice } from '@sidecard/guest';
 import type { DaemonProcess } from '@sidecard/testing';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { missing } from '../missing.ts';
 import { GpioCard, mapInputs } from './gpio-card.ts';
 import { inOrder, makeEdges } from './gpio-edges.ts';
 import { GpioMonitor } from './gpio-monitor.ts';
 import { complaints } from './linux.ts';
-import { missing, noGuests } from './requirements.ts';
+import { noGuests } from './requirements.ts';
 
 const kernels: Record<string, RegExp> = { bookworm: /^6\.1\./, 'trixie-backports': /^(?!6\.)\d+\./ };
 const chip = 'gpiochip0';
