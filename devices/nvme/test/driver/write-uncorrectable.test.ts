@@ -134,18 +134,17 @@ describe.each(ways)('Write Uncorrectable, %s memory', (way) => {
   });
 
   test('completes when the mark is durable, and so does the write that takes it off', async () => {
-    const { driver, queue, file } = await withImage(way);
+    const { driver, queue, file, settle } = await withImage(way);
     file.stalled = true;
     let done = 0;
-    const settled = () => new Promise((resolve) => setTimeout(resolve, 20));
     const marking = driver.writeUncorrectable(queue, 1, 8, 512, blocks).then(() => done++);
-    await settled();
+    await settle();
     expect([done, file.replaced]).toEqual([0, 0]);
     file.stalled = false;
     await marking;
     file.stalled = true;
     const writing = driver.write(queue, 1, 8, pattern(512), blocks).then(() => done++);
-    await settled();
+    await settle();
     expect([done, file.marks]).toEqual([1, [[4096, 4608]]]);
     file.stalled = false;
     await writing;
