@@ -56,6 +56,7 @@ function begin(state) {
   loopback = state.loopback;
   live = true;
   pressed.clear();
+  complain('');
   scope.begin(state.atMs, levels);
 }
 

@@ -63,7 +63,7 @@ describe('the panel', () => {
   });
 
   test('is another way to the same card: what it sets, no pulse of the control socket turns back', async () => {
-    const pulse = daemon.control.post('/inputs/pulse', { inputs: ['IN8'], ms: 150 });
+    const pulse = daemon.control.post('/inputs/pulse', { inputs: ['IN8'], ms: 1000 });
     while (((await daemon.control.get('/inputs')) as { IN8: number }).IN8 === 0);
     await panel.patch({ IN8: 1 });
     expect(await pulse).toMatchObject({ IN8: 1 });
