@@ -84,6 +84,7 @@ test('the drive of the command line is removed, and added again', async () => {
   expect(await control.get('/namespaces')).toEqual([]);
   expect((await driver.identifyController()).raw.subarray(4, 24)).toEqual((await driver.identify(1)).subarray(4, 24));
   await open(at('disk.img')).close();
+  expect(await changed(driver)).toEqual([1]);
   expect(await post(at('disk.img'))).toMatchObject({ nsid: 1, blocks: 2048 });
   expect(await driver.read(queues[0]!, 1, 0, 4096, blocks)).toEqual(data);
 });

@@ -100,9 +100,9 @@ describe.each(ways)('POST /namespaces, %s memory', (way) => {
     await control.ask('POST', '/namespaces', { drive: 'image.img' });
     await driver.writeUncorrectable(queue, 3, 4, 1024, options);
     expect((await control.ask('DELETE', '/namespaces/3')).status).toBe(204);
-    await control.ask('POST', '/namespaces', { drive: 'mem:1M' });
+    await control.ask('POST', '/namespaces', { drive: 'mem:1M', nsid: 3 });
     await driver.read(queue, 3, 4, 512, options);
-    await control.ask('POST', '/namespaces', { drive: 'image.img' });
+    await control.ask('POST', '/namespaces', { drive: 'image.img', nsid: 4 });
     await expect(driver.read(queue, 4, 4, 512, options)).rejects.toThrow('2h/81h');
   });
 
@@ -118,6 +118,18 @@ describe.each(ways)('POST /namespaces, %s memory', (way) => {
     expect(await changed(driver)).toEqual([3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16]);
     expect((await control.ask('DELETE', '/namespaces/9')).status).toBe(204);
     expect((await control.ask('POST', '/namespaces', { drive: 'null:1M' })).body).toMatchObject({ nsid: 9 });
+  });
+
+  test('an nsid that has become free is not taken again before the guest has read that it has gone', async () => {
+    const { driver, control } = await controlled(way);
+    const post = async () => (await control.ask('POST', '/namespaces', { drive: 'null:1M' })).body.nsid;
+    expect((await control.ask('DELETE', '/namespaces/1')).status).toBe(204);
+    expect(await post()).toBe(3);
+    expect(await changed(driver)).toEqual([1, 3]);
+    expect(await post()).toBe(1);
+    // Unless there is no other, or somebody says so.
+    expect((await control.ask('DELETE', '/namespaces/3')).status).toBe(204);
+    expect((await control.ask('POST', '/namespaces', { drive: 'null:1M', nsid: 3 })).body).toMatchObject({ nsid: 3 });
   });
 });
 

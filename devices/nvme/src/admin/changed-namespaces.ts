@@ -42,6 +42,11 @@ export class ChangedNamespaces {
     if (namespace.attached) this.add(namespace.nsid);
   }
 
+  /** It has changed, and the guest has not read so. */
+  isUnread(nsid: number): boolean {
+    return this.#rows.change[nsid] !== 0;
+  }
+
   /** Fills a page of zeroes. */
   fill(page: HostBuffer): void {
     const changed = [...this.#rows.change.keys()].filter((nsid) => this.#rows.change[nsid] !== 0);

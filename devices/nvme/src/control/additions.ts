@@ -20,7 +20,11 @@ const body = {
   type: 'object',
   properties: {
     drive: { type: 'string', maxLength: mostDriveBytes, description: 'As after --drive at the command line.' },
-    nsid: { type: 'integer', minimum: 1, description: 'The lowest that is free, unless given.' },
+    nsid: {
+      type: 'integer',
+      minimum: 1,
+      description: 'Unless given, the lowest that is free, and of which the guest has no change to read.',
+    },
     attached: { type: 'boolean', description: 'Whether the guest is to have it at once; true unless given.' },
   },
   required: ['drive'],
@@ -111,11 +115,16 @@ function opened({ namespaces }: Controller, openDrive: DriveOpener, drive: Drive
 }
 
 /** @throws Refusal */
-function freeNsid({ namespaces }: Controller, wanted: number | undefined): number {
+function freeNsid({ namespaces, changed, running }: Controller, wanted: number | undefined): number {
   const { limit } = namespaces;
   if (wanted === undefined) {
-    if (namespaces.unused === 0) throw new Refusal(409, `there are ${limit} namespaces, as many as there can be (NN)`);
-    return namespaces.unused;
+    const free = Array.from({ length: limit }, (_, index) => index + 1).filter(
+      (nsid) => namespaces.allocated(nsid) === null,
+    );
+    const [first] = free;
+    if (first === undefined) throw new Refusal(409, `there are ${limit} namespaces, as many as there can be (NN)`);
+    // A guest that finds another namespace where it does not know yet that one has gone takes it for a broken one (Linux: "identifiers changed").
+    return (running ? free.find((nsid) => !changed.isUnread(nsid)) : first) ?? first;
   }
   if (wanted > limit) throw new Refusal(400, `nsid ${wanted} is more than ${limit}, the largest that there is (NN)`);
   if (namespaces.allocated(wanted) !== null) throw new Refusal(409, `there is a namespace ${wanted}`);
