@@ -154,6 +154,21 @@ test.each([
   expect(discarded.length).toBe(wanted.drive.startsWith('tiny') ? 1 : 0);
 });
 
+test('one whose marks find no room leaves none of them behind', async () => {
+  const { driver, queue, control, added } = await controlled('mapped');
+  const ranges = Array.from({ length: 1025 }, (_, index) => [1024 * index, 1024 * index + 512]);
+  const file = new NoteFile();
+  file.text = JSON.stringify({ version: 1, uncorrectable: ranges });
+  added.file = file;
+  expect(await control.ask('POST', '/namespaces', { drive: 'image.img', nsid: 3 })).toEqual({
+    status: 409,
+    body: 'a drive has more than 1024 ranges marked uncorrectable',
+  });
+  expect((await control.ask('POST', '/namespaces', { drive: 'null:1M', nsid: 3 })).status).toBe(200);
+  await driver.read(queue, 3, 0, 512, { blockBytes: 512 });
+  await driver.writeUncorrectable(queue, 3, 0, 512, { blockBytes: 512 });
+});
+
 test('the same file or serial number twice is refused, also where the first is being removed', async () => {
   const { control, added } = await controlled('mapped');
   const wanted = { drive: 'image.img,serial=S1' };

@@ -10,6 +10,7 @@ const WINDOW_BYTES = 2 ** 30;
 /** Above this a hole is cheaper than a loop over the bytes, and gives memory back. */
 const HOLE_BYTES = 64 * 1024;
 const PAGE = 4096;
+const MOST_OLD_WINDOWS = 16;
 
 /**
  * A drive in memory, gone with the process: a sparse memfd, mapped. Copies are the native side's (102 ns for 4 KiB; a typed
@@ -22,7 +23,7 @@ export class MemoryBackend extends InlineBackend {
   readonly #windows: (ArrayBuffer | null)[] = [];
   readonly #bytes: (Uint8Array | null)[] = [];
   #handles = new Int32Array(0);
-  /** Windows of before a resize. They stay mapped: to detach one would make every access of this process slower. */
+  /** Windows of before a resize. Some stay mapped: to detach one makes every access of this process slower. */
   readonly #old: ArrayBuffer[] = [];
   readonly #deallocates: boolean;
 
@@ -52,6 +53,7 @@ export class MemoryBackend extends InlineBackend {
     // The window that was or becomes the last has another length than it had.
     const last = Math.floor(Math.min(was, sizeBytes) / WINDOW_BYTES);
     for (const window of this.#windows.splice(last)) if (window !== null) this.#old.push(window);
+    while (this.#old.length > MOST_OLD_WINDOWS) this.#native.unmap(this.#old.shift()!);
     this.#bytes.length = last;
     this.#setWindows(Math.ceil(sizeBytes / WINDOW_BYTES));
     this.geometry.sizeBytes = sizeBytes;

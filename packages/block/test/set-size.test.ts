@@ -1,4 +1,4 @@
-import fs, { mkdtempSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
+import fs, { mkdtempSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { syncBuiltinESMExports } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -138,6 +138,18 @@ test('memory grows and is cut, over windows of a GiB', async () => {
   expect(await filled(1536 * MIB - 4096)).toEqual([0]);
   expect(await filled(0)).toEqual([1]);
   await expect(sized(2 ** 53 - 4096)).rejects.toThrow('drive memory, 5 GiB: mem: is 16T at most');
+});
+
+test('memory is resized any number of times', async () => {
+  open('mem:1M');
+  const maps = () => readFileSync('/proc/self/maps', 'utf8').split('sidecard drive').length;
+  expect(await fill(0, 5)).toBe(0);
+  const before = maps();
+  for (let round = 2; round < 200; round++) {
+    await sized(round * 4096);
+    expect(await filled(0)).toEqual([5]);
+  }
+  expect(maps() - before).toBeLessThan(20);
 });
 
 test('null is as large as it is told to be', async () => {

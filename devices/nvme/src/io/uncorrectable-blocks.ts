@@ -101,8 +101,9 @@ export class UncorrectableBlocks {
 
   #load(ranges: readonly (readonly [number, number])[]): void {
     for (const [begin, end] of ranges) {
-      if (!this.mark(begin, end))
-        throw new Error(`a drive has more than ${this.#rows.nsid.length} ranges marked uncorrectable`);
+      if (this.mark(begin, end)) continue;
+      this.forget();
+      throw new Error(`a drive has more than ${this.#rows.nsid.length} ranges marked uncorrectable`);
     }
   }
 
