@@ -11,7 +11,7 @@ const MiB = 2 ** 20;
 /** What Linux says of every change of the list of namespaces, by its own choice at this level. */
 const rescans = /rescanning namespaces/;
 /** What it says of a disk that goes while it looks what is on it. */
-const thirdDisk = /nvme0n3\b|\(nsid=3, |identifiers changed for nsid 3$/;
+const thirdDisk = /nvme0n3\b|\(nsid=3, |identifiers changed for nsid 3$| callbacks suppressed$/;
 
 describe.skipIf(noGuests).each([
   { memory: 'shared memory', sharedMemory: true },
