@@ -23,8 +23,8 @@ beforeEach(async () => {
   await guest.driver.setFeature(0x0b, 1 << 8);
 });
 afterEach(async () => {
-  control.close();
-  guest.close();
+  control?.close();
+  guest?.close();
   expect(await daemon.stop()).toBe(0);
   await daemon.remove();
 });

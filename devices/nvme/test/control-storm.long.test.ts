@@ -13,8 +13,8 @@ let daemon: DaemonProcess;
 let control: ControlClient;
 let guest: Attached;
 afterEach(async () => {
-  control.close();
-  guest.close();
+  control?.close();
+  guest?.close();
   await daemon.remove();
 });
 
