@@ -75,7 +75,9 @@ for (const release of otherReleases) {
       expect((await card.counter('sidecard_gpio_interrupts_total')) - before).toBe(count);
     }
 
-    test.runIf(shares)('an interrupt line that a busy disk has too: no edge is lost, and no read', async () => {
+    if (shares) test('an interrupt line that a busy disk has too: no edge is lost, and no read', besideABusyDisk);
+
+    async function besideABusyDisk(): Promise<void> {
       expect(await guest.check('grep 0000:00:04.0 /proc/interrupts')).toContain('nvme0q1');
       const reading = guest.check(`rounds=0; while [ ! -e /run/enough ]; do
         dd if=/dev/nvme0n1 of=/dev/null bs=4k count=100 iflag=direct status=none || exit 1; rounds=$((rounds + 1))
@@ -83,7 +85,7 @@ for (const release of otherReleases) {
       await expectEdges(100);
       await guest.check('touch /run/enough');
       expect(Number(await reading)).toBeGreaterThan(0);
-    });
+    }
 
     test('the guest has no complaint', async () => {
       // Of the driver's own ways, with whatever card.

@@ -169,6 +169,7 @@ describe.skipIf(noGuests)('GPIO cards in a Linux guest', () => {
     expect(events.length).toBeGreaterThan(10);
     expect(events.length).toBeLessThanOrEqual(201);
     expect([events.at(-1)!.level, inOrder(events)]).toEqual([1, true]);
+    console.log(`a wave of 201 edges at 100/s: ${events.length} interrupts`);
     await card.set({ IN9: 0 });
   });
 
