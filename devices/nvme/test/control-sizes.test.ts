@@ -119,6 +119,29 @@ describe.each(ways)('PATCH /namespaces/{nsid}, %s memory', (way) => {
     expect((await control.answered(removal)).status).toBe(204);
   });
 
+  test('the daemon ends meanwhile: it waits for no host that hangs, and a drive that is closed is asked nothing', async () => {
+    const { control, controller, drive, log } = await controlled(way);
+    let goOn = () => {};
+    const { setSize, submit } = drive;
+    drive.setSize = async (sizeBytes) => {
+      await new Promise<void>((resolve) => {
+        goOn = resolve;
+      });
+      await setSize.call(drive, sizeBytes);
+    };
+    drive.submit = (request) => {
+      expect(drive.closed).toBe(false);
+      return submit.call(drive, request);
+    };
+    const resized = control.begin('PATCH', '/namespaces/1', { sizeBytes: 2 * mib });
+    await control.pass();
+    await controller.quiesce();
+    expect([drive.closed, resized.answer]).toEqual([true, null]);
+    goOn();
+    expect((await control.answered(resized)).status).toBe(200);
+    expect(log.lines.filter(({ level }) => level === 'error')).toEqual([]);
+  });
+
   test('in the middle of a reset, of a shutdown, and while the guest is down', async () => {
     const { driver, control, drive, ram, queue } = await controlled(way);
     drive.stalled = true;

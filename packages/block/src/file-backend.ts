@@ -172,7 +172,7 @@ export class FileBackend implements BlockBackend {
     const was = this.geometry.sizeBytes;
     // Nothing new comes to what is cut off.
     if (sizeBytes < was) this.geometry.sizeBytes = sizeBytes;
-    const errno = await truncateFile(this.#image.fd, sizeBytes);
+    const errno = await truncateFile(native, this.#image.fd, sizeBytes);
     if (errno !== 0) {
       this.geometry.sizeBytes = was;
       throw new DriveError('failure', `drive ${this.description}: ${errnoText(errno)}`, errno);

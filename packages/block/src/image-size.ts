@@ -19,9 +19,17 @@ export function checkSize(native: Native, image: ImageFile, geometry: BlockGeome
   }
 }
 
-/** 0 or an errno. Elsewhere than on this thread: a file system may take its time. */
-export function truncateFile(fd: number, lengthBytes: number): Promise<number> {
+/**
+ * 0 or an errno. Elsewhere than on this thread: a file system may take its time. On a descriptor of its own: the drive may be closed meanwhile, and its
+ * number be another file's.
+ */
+export function truncateFile(native: Native, fd: number, lengthBytes: number): Promise<number> {
+  const own = native.dup(fd);
+  if (own < 0) return Promise.resolve(-own);
   return new Promise((resolve) => {
-    ftruncate(fd, lengthBytes, (error) => resolve(Math.abs(error?.errno ?? 0)));
+    ftruncate(own, lengthBytes, (error) => {
+      native.close(own);
+      resolve(Math.abs(error?.errno ?? 0));
+    });
   });
 }

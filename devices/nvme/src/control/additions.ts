@@ -1,4 +1,5 @@
-import { open, stat } from 'node:fs/promises';
+import { chmod, open, stat } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import { checkDistinct, DriveError, type DriveOptions, parseDrive } from '@sidecard/block';
 import { type ControlRequest, Refusal, type Route } from '@sidecard/daemon';
 import type { Controller } from '../controller.ts';
@@ -69,15 +70,20 @@ function parsed(text: string): DriveOptions {
   }
 }
 
-/** Waits, elsewhere than on this thread, until the file system has the file at hand. What is wrong with it is said when it is opened. */
-async function reach({ kind, path }: DriveOptions): Promise<void> {
+/**
+ * Waits, elsewhere than on this thread, until the file system has the file at hand, and takes changes: one that is none, since a frozen one, and a server
+ * that hangs, let others pass. What is wrong with the file is said when it is opened.
+ */
+async function reach({ kind, path, readOnly }: DriveOptions): Promise<void> {
   if (kind !== 'file') return;
   try {
-    const stats = await stat(path);
+    const stats = await stat(path).catch(() => null);
+    const changed = stats === null ? dirname(path) : path;
+    if (!readOnly) await chmod(changed, (stats ?? (await stat(changed))).mode & 0o7777);
     // Others are not opened at all, some would wait for somebody.
-    if (stats.isFile() || stats.isBlockDevice()) await (await open(path, 'r')).close();
+    if (stats !== null && (stats.isFile() || stats.isBlockDevice())) await (await open(path, 'r')).close();
   } catch {
-    // It is missing, or may not be read.
+    // It is missing, or somebody else's.
   }
 }
 

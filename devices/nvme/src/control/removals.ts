@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises';
 import { flushDrive } from '@sidecard/block';
 import { type ControlRequest, Refusal, type Route } from '@sidecard/daemon';
 import type { Controller } from '../controller.ts';
@@ -78,5 +79,7 @@ async function flushed({ jobs, health }: Controller, { backend, readOnly, flushF
     const errno = await flushDrive(backend);
     if (!health.isStall(errno)) return errno;
     if (jobs.stopping) throw ending;
+    // One that says so at once is not asked in a loop that nobody else can enter.
+    await setImmediate();
   }
 }

@@ -116,6 +116,8 @@ async function resize(controller: Controller, namespace: Namespace, sizeBytes: n
   } catch (error) {
     throw refused(error);
   }
+  // The daemon closes its drives, and flushes them.
+  if (controller.jobs.stopping) return;
   const errno = await flushDrive(backend);
   if (errno === 0) return;
   controller.health.flushFailed(namespace, errno);
