@@ -58,18 +58,21 @@ export class ClientWire {
     let rest = fds;
     // What is sent in answer to what comes meanwhile must not get between.
     this.#sending = true;
-    while (sent < bytes.length) {
-      const count = transport.send(bytes.subarray(sent), rest);
-      if (count < 0) throw new Disconnected('the server has hung up');
-      if (count > 0) rest = [];
-      else {
-        this.transport.turn();
-        this.#receive();
-        if (Date.now() > deadline) throw new Error('the server takes no more bytes');
+    try {
+      while (sent < bytes.length) {
+        const count = transport.send(bytes.subarray(sent), rest);
+        if (count < 0) throw new Disconnected('the server has hung up');
+        if (count > 0) rest = [];
+        else {
+          this.transport.turn();
+          this.#receive();
+          if (Date.now() > deadline) throw new Error('the server takes no more bytes');
+        }
+        sent += count;
       }
-      sent += count;
+    } finally {
+      this.#sending = false;
     }
-    this.#sending = false;
   }
 
   /** Sends a message; its id. */
@@ -90,11 +93,14 @@ export class ClientWire {
     this.#waiting++;
     try {
       for (;;) {
+        // Told before the last look: this thread may have been kept from looking.
+        const late = Date.now() > deadline;
         this.#receive();
         const at = this.replies.findIndex((one) => one.id === id);
         if (at >= 0) return this.replies.splice(at, 1)[0]!;
         if (this.#stream.ended) throw new Disconnected('the server has hung up');
-        if (!this.transport.turn() && Date.now() > deadline) throw new Error(`no reply to message ${id}`);
+        if (late) throw new Error(`no reply to message ${id}`);
+        this.transport.turn();
       }
     } finally {
       this.#waiting--;

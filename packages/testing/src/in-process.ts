@@ -29,6 +29,8 @@ export class InProcessServer {
   readonly log: Log;
   readonly arena: StateArena;
   readonly server: DeviceServer;
+  /** What the device's own code has thrown, oldest first. The server has logged it and goes on. */
+  readonly failures: unknown[] = [];
   #listeningFd = -1;
 
   constructor(options: InProcessOptions, create: (host: Host) => PciDevice) {
@@ -37,18 +39,23 @@ export class InProcessServer {
     this.log = options.log ?? new RecordedLog();
     this.arena = options.arena ?? StateArena.alloc();
     const { clock, log, arena } = this;
-    this.server = new DeviceServer({ native, clock, log, arena, ...(drainMs !== undefined && { drainMs }) }, create);
+    const failed = (error: unknown) => void this.failures.push(error);
+    const drain = drainMs === undefined ? {} : { drainMs };
+    this.server = new DeviceServer({ native, clock, log, arena, failed, ...drain }, create);
   }
 
-  /** Connects a client; null when the server takes none now. `capacityBytes`: of each direction of the connection. */
-  connect(capacityBytes?: number): InProcessTransport | null {
+  /**
+   * Connects a client; null when the server takes none now. `capacityBytes`: of each direction of the connection. `turn` gives the server time while
+   * the client waits.
+   */
+  connect(capacityBytes?: number, turn = () => this.server.turn()): InProcessTransport | null {
     const { native } = this;
     const [client, end] = channelPair({
       ...(capacityBytes !== undefined && { capacityBytes }),
       duplicate: (fd) => native.dup(fd),
       closeFd: (fd) => native.close(fd),
     });
-    return this.server.attach(end) ? new InProcessTransport(client, () => this.server.turn()) : null;
+    return this.server.attach(end) ? new InProcessTransport(client, turn) : null;
   }
 
   /** Listens on a UNIX socket, for clients that `turn` accepts and serves. @throws when the path cannot be had. */

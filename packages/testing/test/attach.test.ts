@@ -28,5 +28,5 @@ test.each(['/no/such/socket', import.meta.filename])('where nobody listens: %s',
 test('a QEMU that is not there, or is no QEMU', async () => {
   const inQemu = (...command: string[]) => attach(daemon.socket, { transport: 'qemu', qemu: { command } });
   await expect(inQemu('no-such-qemu')).rejects.toThrow('no-such-qemu');
-  await expect(inQemu(process.execPath)).rejects.toThrow(/^QEMU ended: .*bad option/s);
+  await expect(inQemu(process.execPath)).rejects.toThrow(/^QEMU ended \(status 9\).*bad option/s);
 });

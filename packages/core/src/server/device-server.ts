@@ -28,6 +28,8 @@ export interface DeviceServerOptions {
   readonly poll?: PollMode;
   /** How long an answer may wait for I/O in flight, counted from the oldest unanswered message, ms. */
   readonly drainMs?: number;
+  /** Told of what the device's own code has thrown, beside the log: the server goes on, and a test is not to pass. */
+  readonly failed?: (error: unknown) => void;
 }
 
 /**
@@ -105,7 +107,7 @@ export class DeviceServer {
       channel.close();
       return false;
     }
-    const { native, arena, clock, log, drainMs } = this.#options;
+    const { native, arena, clock, log, drainMs, failed } = this.#options;
     const session = new Session({
       channel,
       buffers: this.#buffers,
@@ -117,6 +119,7 @@ export class DeviceServer {
       closeFd: (fd) => native.close(fd),
       drainMs: drainMs ?? DRAIN_MS,
       counts: this.counts,
+      failed: failed ?? (() => {}),
       makeTwin: (one) => this.#makeTwin(one),
       ended: (reason) => this.#disconnected(reason),
     });
@@ -235,6 +238,7 @@ export class DeviceServer {
   }
 
   #failed(error: unknown): void {
+    this.#options.failed?.(error);
     this.#options.log.error({ error }, 'Work of the device failed: please report it');
   }
 }

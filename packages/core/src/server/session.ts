@@ -51,6 +51,8 @@ export interface SessionParts {
   readonly closeFd: CloseFd;
   readonly drainMs: number;
   readonly counts: ServerCounts;
+  /** Told of what a message made the device throw. */
+  readonly failed: (error: unknown) => void;
   /** A fresh socket pair for server-to-client requests, where the system has one. */
   readonly makeTwin: (session: Session) => TwinSocket | null;
   /** The connection has ended; nobody may look at it any more, and its descriptors are about to be closed. */
@@ -267,6 +269,7 @@ export class Session implements PollSource {
       return this.#outcome;
     } catch (error) {
       this.parts.log.error({ error, command: this.message.command }, 'A message could not be handled');
+      this.parts.failed(error);
       return Errno.EIO;
     } finally {
       if (dma !== null) dma.blocked = false;

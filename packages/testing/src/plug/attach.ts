@@ -4,8 +4,14 @@ import { PciBus } from '../pci/bus.ts';
 import type { PciFunctionHandle } from '../pci/function-handle.ts';
 import type { PciPort } from '../pci/port.ts';
 import type { VfioUserClient } from '../vfio-user-client.ts';
-import { type Slot, type SlotOptions, slotBySocket, slotOfQemu } from './slots.ts';
-import { type QemuCommand, qemuFromEnvironment, type Transport, transportFromEnvironment } from './transport.ts';
+import { checkSlotOptions, type Slot, type SlotOptions, slotBySocket, slotOfQemu } from './slots.ts';
+import {
+  checkTransport,
+  type QemuCommand,
+  qemuFromEnvironment,
+  type Transport,
+  transportFromEnvironment,
+} from './transport.ts';
 
 export interface MachineOptions extends SlotOptions {
   /** What the environment says (SIDECARD_QEMU) unless given. */
@@ -75,10 +81,12 @@ export class AttachedDevice {
 /**
  * Attaches a device of another process, of whatever language, to a machine: a test that uses nothing else of the device runs by a socket and through QEMU.
  *
- * @throws Error when nobody listens at `socket`, or QEMU does not start, with what it printed.
+ * @throws Error when options are wrong, nobody listens at `socket`, or QEMU does not start, with what it printed.
  */
 export async function attach(socket: string, options: AttachOptions = {}): Promise<AttachedDevice> {
+  checkSlotOptions(options);
   const { transport = transportFromEnvironment(), qemu } = options;
+  checkTransport(transport);
   const native = loadNative();
   const slot =
     transport === 'qemu'

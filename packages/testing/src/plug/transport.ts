@@ -13,14 +13,25 @@ export interface QemuCommand {
 
 /** What SIDECARD_TRANSPORT says, in-process when nothing. @throws when it says something else. */
 export function transportFromEnvironment(): Transport {
-  const said = process.env.SIDECARD_TRANSPORT ?? 'in-process';
-  const transport = transports.find((one) => one === said);
-  if (transport === undefined) throw new Error(`SIDECARD_TRANSPORT is one of ${transports.join(', ')}, not ${said}`);
-  return transport;
+  const said = process.env.SIDECARD_TRANSPORT || 'in-process';
+  checkTransport(said, 'SIDECARD_TRANSPORT');
+  return said;
 }
 
-/** What SIDECARD_QEMU says: a program, or JSON of a QemuCommand. qemu-system-x86_64 when nothing. */
+/** @throws Error when it is none. */
+export function checkTransport(said: string, what = 'transport'): asserts said is Transport {
+  if (!(transports as readonly string[]).includes(said))
+    throw new Error(`${what} is one of ${transports.join(', ')}, not ${said}`);
+}
+
+/** What SIDECARD_QEMU says: a program, or JSON of a QemuCommand. qemu-system-x86_64 when nothing. @throws when it is neither. */
 export function qemuFromEnvironment(): QemuCommand {
-  const said = process.env.SIDECARD_QEMU ?? 'qemu-system-x86_64';
-  return said.startsWith('{') ? (JSON.parse(said) as QemuCommand) : { command: [said] };
+  const said = process.env.SIDECARD_QEMU || 'qemu-system-x86_64';
+  if (!said.startsWith('{')) return { command: [said] };
+  try {
+    const { command, env } = JSON.parse(said) as QemuCommand;
+    if (command.length > 0 && command.every((word) => typeof word === 'string'))
+      return { command, ...(env && { env }) };
+  } catch {}
+  throw new Error(`SIDECARD_QEMU is a program, or JSON {"command": ["qemu", ...], "env": {...}}, not ${said}`);
 }

@@ -17,7 +17,7 @@ export class Qmp {
   readonly events: QmpEvent[] = [];
   readonly #lines: LineSocket;
   readonly #waiting = new Map<number, Waiting>();
-  readonly #eventWaiters = new Set<(event: QmpEvent) => void>();
+  readonly #eventWaiters = new Map<(event: QmpEvent) => void, (error: Error) => void>();
   #lastId = 0;
   #closed: Error | undefined;
 
@@ -38,23 +38,29 @@ export class Qmp {
     });
   }
 
-  /** The next event of that name that matches; ask before the command that causes it. */
+  /** The next event of that name that matches; ask before the command that causes it. @throws Error when QEMU goes before. */
   event(name: string, matches: (event: QmpEvent) => boolean = () => true): Promise<QmpEvent> {
-    return new Promise((resolve) => {
+    const event = new Promise<QmpEvent>((resolve, reject) => {
+      if (this.#closed) reject(this.#closed);
       const waiter = (event: QmpEvent): void => {
         if (event.event !== name || !matches(event)) return;
         this.#eventWaiters.delete(waiter);
         resolve(event);
       };
-      this.#eventWaiters.add(waiter);
+      this.#eventWaiters.set(waiter, reject);
     });
+    // Who asked for it may not wait for it yet, or not any more.
+    event.catch(() => {});
+    return event;
   }
 
   /** QEMU is gone: nothing that waits is answered any more. */
   close(error: Error): void {
-    this.#closed = error;
+    this.#closed ??= error;
     for (const { reject } of this.#waiting.values()) reject(error);
+    for (const reject of this.#eventWaiters.values()) reject(error);
     this.#waiting.clear();
+    this.#eventWaiters.clear();
     this.#lines.close();
   }
 
@@ -62,7 +68,7 @@ export class Qmp {
     const message = JSON.parse(line) as QmpEvent & { id?: number; return?: unknown; error?: { desc: string } };
     if (message.event) {
       this.events.push(message);
-      for (const waiter of [...this.#eventWaiters]) waiter(message);
+      for (const waiter of [...this.#eventWaiters.keys()]) waiter(message);
     }
     if (message.id === undefined) return;
     const waiting = this.#waiting.get(message.id);

@@ -17,31 +17,31 @@ export class QtestConnection {
   readonly #sleeper = new Int32Array(new SharedArrayBuffer(4));
   readonly #text = new TextDecoder('latin1');
   readonly #deviceTurn: (() => boolean) | null;
+  readonly #printed: () => string;
   #received = '';
+  /** Answers to come that nobody waits for any more. */
+  #abandoned = 0;
   #ended = false;
 
-  /** Takes over a connected, non-blocking socket. `deviceTurn` gives devices on this thread time while QEMU is waited for. */
-  constructor(native: Native, fd: number, deviceTurn: (() => boolean) | null = null) {
+  /**
+   * Takes over a connected, non-blocking socket. `deviceTurn` gives devices on this thread time while QEMU is waited for; `printed` answers what QEMU
+   * has printed, for the error when it has gone.
+   */
+  constructor(native: Native, fd: number, deviceTurn: (() => boolean) | null = null, printed = () => '') {
     this.#native = native;
     this.#fd = fd;
     this.#deviceTurn = deviceTurn;
+    this.#printed = printed;
   }
 
   /** Sends a command and waits for its answer, which blocks this thread: what comes after OK. @throws Error when QEMU refuses it, or is gone. */
   command(line: string): string {
+    const what = line.slice(0, 80);
     this.#send(line);
-    const deadline = performance.now() + ANSWER_TIMEOUT_MS;
-    for (let looks = 0; ; looks++) {
-      const answer = this.#answer();
-      if (answer !== null) {
-        if (answer === 'OK') return '';
-        if (answer.startsWith('OK ')) return answer.slice(3);
-        throw new Error(`qtest: ${line.slice(0, 80)}: ${answer}`);
-      }
-      if (this.#ended) throw new Error(`qtest: QEMU has gone at: ${line.slice(0, 80)}`);
-      if (performance.now() > deadline) throw new Error(`qtest: no answer to: ${line.slice(0, 80)}`);
-      this.#wait(looks);
-    }
+    const answer = this.#answerTo(what);
+    if (answer === 'OK') return '';
+    if (answer.startsWith('OK ')) return answer.slice(3);
+    throw new Error(`qtest: ${what}: ${answer}`);
   }
 
   /** As `command`, for those that answer a number. */
@@ -49,10 +49,11 @@ export class QtestConnection {
     return Number(this.command(line));
   }
 
-  /** Takes what has come about interrupts, and gives devices on this thread time. True when they did something. */
+  /** Takes what has come about interrupts, and gives devices on this thread time. True when they did something. @throws Error when QEMU is gone. */
   turn(): boolean {
     const stray = this.#answer();
     if (stray !== null) throw new Error(`qtest: an answer to nothing: ${stray}`);
+    if (this.#ended) throw this.#gone();
     return this.#deviceTurn?.() ?? false;
   }
 
@@ -68,13 +69,43 @@ export class QtestConnection {
   }
 
   #send(line: string): void {
+    if (this.#ended) throw this.#gone(line.slice(0, 80));
     const bytes = Buffer.from(`${line}\n`, 'latin1');
-    for (let sent = 0; sent < bytes.length; ) {
-      const count = this.#native.send(this.#fd, bytes, sent, bytes.length - sent, null);
-      if (count > 0) sent += count;
-      else if (count === -EAGAIN) this.#wait(0);
-      else throw new Error('qtest: QEMU has gone');
+    let sent = 0;
+    try {
+      while (sent < bytes.length) {
+        const count = this.#native.send(this.#fd, bytes, sent, bytes.length - sent, null);
+        if (count > 0) sent += count;
+        else if (count === -EAGAIN) this.#wait(0);
+        else throw this.#gone(line.slice(0, 80));
+      }
+    } catch (error) {
+      // Half a command cannot be taken back.
+      this.close();
+      throw error;
     }
+  }
+
+  /** An answer that is given up on is not taken for that to the next command. */
+  #answerTo(what: string): string {
+    const deadline = performance.now() + ANSWER_TIMEOUT_MS;
+    try {
+      for (let looks = 0; ; looks++) {
+        const answer = this.#answer();
+        if (answer !== null) return answer;
+        if (this.#ended) throw this.#gone(what);
+        if (performance.now() > deadline)
+          throw new Error(`qtest: QEMU has not answered in ${ANSWER_TIMEOUT_MS} ms: ${what}`);
+        this.#wait(looks);
+      }
+    } catch (error) {
+      this.#abandoned++;
+      throw error;
+    }
+  }
+
+  #gone(what = ''): Error {
+    return new Error(`QEMU has gone${what && `, at qtest's ${what}`}\n${this.#printed()}`.trimEnd());
   }
 
   #wait(looks: number): void {
@@ -92,8 +123,9 @@ export class QtestConnection {
       }
       const line = this.#received.slice(0, end).trimEnd();
       this.#received = this.#received.slice(end + 1);
-      if (!line.startsWith('IRQ ')) return line;
-      this.#interrupt(line);
+      if (line.startsWith('IRQ ')) this.#interrupt(line);
+      else if (this.#abandoned > 0) this.#abandoned--;
+      else return line;
     }
   }
 

@@ -1,17 +1,18 @@
-import type { ChildProcess } from 'node:child_process';
-import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setImmediate, setTimeout as sleep } from 'node:timers/promises';
 import type { Native } from '@sidecard/native';
-import { spawnChild } from '../process/child.ts';
 import { temporaryFolder } from '../process/temporary-folder.ts';
 import { LineSocket, Qmp } from '../qmp/index.ts';
+import { QemuProcess } from './qemu-process.ts';
 import { QtestConnection } from './qtest-connection.ts';
 import { QtestPort } from './qtest-port.ts';
 import { hex, QtestRam } from './qtest-ram.ts';
 
 /** How long QEMU may take to start and to attach its devices, ms. */
 const START_TIMEOUT_MS = 20_000;
+/** Its clients wait up to 5 s for a device's answer to its reset. */
+const RESET_TIMEOUT_MS = 15_000;
+const END_TIMEOUT_MS = 10_000;
 /** Where memory-mapped config space is put, as firmware does on q35. */
 const ECAM = 0xb000_0000;
 /** Drivers get memory from here on: above what firmware and legacy devices have. */
@@ -40,24 +41,15 @@ export class QtestMachine {
   /** The monitor: what the machine's state is, devices that come and go. Its answers come on the event loop, which accesses block. */
   readonly qmp: Qmp;
   readonly #connection: QtestConnection;
-  readonly #child: ChildProcess;
-  readonly #folder: string;
+  readonly #qemu: QemuProcess;
   readonly #deviceTurn: () => boolean;
 
-  private constructor(
-    child: ChildProcess,
-    folder: string,
-    connection: QtestConnection,
-    qmp: Qmp,
-    options: QtestMachineOptions,
-  ) {
+  private constructor(qemu: QemuProcess, connection: QtestConnection, qmp: Qmp, options: QtestMachineOptions) {
     const { memoryMiB = 128, sockets, deviceTurn = () => false } = options;
     this.#deviceTurn = deviceTurn;
-    this.#child = child;
-    this.#folder = folder;
+    this.#qemu = qemu;
     this.#connection = connection;
     this.qmp = qmp;
-    child.once('exit', () => qmp.close(new Error('QEMU has ended')));
     this.ram = new QtestRam(connection, RAM_START, memoryMiB * 2 ** 20 - RAM_START);
     this.ports = places(sockets).map(({ slot, number }) => new QtestPort(connection, this.ram, slot, ECAM, number));
     connection.command('irq_intercept_in ioapic');
@@ -66,54 +58,50 @@ export class QtestMachine {
 
   /** Starts QEMU and attaches the devices. @throws Error with what QEMU printed. */
   static async start(native: Native, options: QtestMachineOptions): Promise<QtestMachine> {
+    const { command, env = {}, deviceTurn } = options;
+    if (command.length === 0) throw new Error('QEMU: an empty command');
     const folder = temporaryFolder();
     const path = join(folder, 'qtest');
-    const listening = native.listen(path, 0o600, 1);
     const monitor = join(folder, 'qmp');
     const qmp = new Qmp(await LineSocket.listen(monitor));
-    const child = spawnChild([...options.command, ...machineArguments(path, monitor, options)], {
-      env: { ...process.env, ...options.env },
-      stdio: ['ignore', 'ignore', 'pipe'],
-    });
-    let printed = '';
-    child.stderr?.setEncoding('utf8').on('data', (text: string) => {
-      printed += text;
-    });
-    let error: Error | null = null;
-    child.once('error', (reason) => {
-      error = reason;
-    });
+    const listening = native.listen(path, 0o600, 1);
+    const words = [...command, ...machineArguments(path, monitor, options)];
+    const qemu = new QemuProcess(words, folder, env, (error) => qmp.close(error));
+    let connection: QtestConnection | null = null;
     try {
       const deadline = performance.now() + START_TIMEOUT_MS;
       for (;;) {
         const fd = native.accept(listening);
         if (fd >= 0) {
-          return new QtestMachine(child, folder, new QtestConnection(native, fd, options.deviceTurn), qmp, options);
+          connection = new QtestConnection(native, fd, deviceTurn, () => qemu.printed);
+          return new QtestMachine(qemu, connection, qmp, options);
         }
-        if (error !== null) throw error;
-        if (child.exitCode !== null) throw new Error(`QEMU ended: ${printed.trim()}`);
-        if (performance.now() > deadline) throw new Error(`QEMU has not come up: ${printed.trim()}`);
-        await (options.deviceTurn?.() === true ? setImmediate() : sleep(1));
+        if (qemu.ended !== null) throw qemu.error('ended');
+        if (performance.now() > deadline) throw qemu.error(`has not come up in ${START_TIMEOUT_MS} ms`);
+        await (deviceTurn?.() === true ? setImmediate() : sleep(1));
       }
     } catch (reason) {
-      child.kill('SIGKILL');
+      connection?.close();
       qmp.close(reason as Error);
-      rmSync(folder, { recursive: true, force: true });
+      qemu.remove();
       throw reason;
     } finally {
       native.close(listening);
     }
   }
 
-  /** As its reset button: every device is as after power-on, its BARs without addresses. @throws when QEMU has gone. */
+  /** As its reset button: every device is as after power-on, its BARs without addresses. @throws when QEMU has gone, or does not. */
   async reset(): Promise<void> {
     let reset = false;
-    void this.qmp.event('RESET').then(() => {
-      reset = true;
-    });
+    this.qmp.event('RESET').then(
+      () => {
+        reset = true;
+      },
+      () => {}, // It has gone, which is seen below.
+    );
     void this.qmp.execute('system_reset').catch(() => {});
-    await this.#turnUntil(() => reset || this.#ended);
-    if (!reset) throw new Error('QEMU has gone');
+    await this.#turnUntil(() => reset || this.#qemu.ended !== null, RESET_TIMEOUT_MS);
+    if (!reset) throw this.#qemu.error(this.#qemu.ended === null ? 'does not reset' : 'has gone');
     this.#enableEcam();
   }
 
@@ -122,21 +110,23 @@ export class QtestMachine {
     this.#connection.passMainLoop();
   }
 
-  /** Ends QEMU, as a machine that is switched off. */
+  /** Ends QEMU, as a machine that is switched off. @throws when it does not end, and kills it. */
   async close(): Promise<void> {
-    this.#child.kill('SIGTERM');
-    // It says goodbye to its devices.
-    await this.#turnUntil(() => this.#ended);
-    this.#connection.close();
-    rmSync(this.#folder, { recursive: true, force: true });
+    this.#qemu.signal('SIGTERM');
+    try {
+      // It says goodbye to its devices.
+      await this.#turnUntil(() => this.#qemu.ended !== null, END_TIMEOUT_MS);
+      if (this.#qemu.ended === null) throw this.#qemu.error(`has not ended ${END_TIMEOUT_MS} ms after SIGTERM`);
+    } finally {
+      this.#connection.close();
+      this.#qemu.remove();
+      this.qmp.close(new Error('QEMU has ended'));
+    }
   }
 
-  get #ended(): boolean {
-    return this.#child.exitCode !== null || this.#child.signalCode !== null;
-  }
-
-  async #turnUntil(condition: () => boolean): Promise<void> {
-    while (!condition()) await (this.#deviceTurn() ? setImmediate() : sleep(1));
+  async #turnUntil(condition: () => boolean, timeoutMs: number): Promise<void> {
+    const deadline = performance.now() + timeoutMs;
+    while (!condition() && performance.now() < deadline) await (this.#deviceTurn() ? setImmediate() : sleep(1));
   }
 
   /** PCIEXBAR of the host bridge (Intel 82Q35 datasheet, 5.1.16): enabled, 256 MiB. */

@@ -71,8 +71,8 @@ test('one that ends instead is an error of one line, and the log', async () => {
 
 test('so is one that does not come up, which is killed', async () => {
   const command = node(`console.log(process.pid); setInterval(() => {}, 1000);`);
-  const error = await DaemonProcess.start(command, { timeoutMs: 500 }).catch((reason: Error) => reason);
-  const [, pid] = /^node [^\n]+ has not listened at [^\n]+ in 500 ms\n(\d+)$/.exec((error as Error).message)!;
+  const error = await DaemonProcess.start(command, { timeoutMs: 3000 }).catch((reason: Error) => reason);
+  const [, pid] = /^node [^\n]+ has not listened at [^\n]+ in 3000 ms\n(\d+)$/.exec((error as Error).message)!;
   expect(existsSync(`/proc/${pid}`)).toBe(false);
 });
 
