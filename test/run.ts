@@ -1,105 +1,79 @@
 /**
  * `npm test`: unit tests, long ones, the tests of devices on the other transports, then real guests; a table of what ran on which transport, and one last
- * line that counts them all.
+ * line that counts them all. `npm test -- NAME...` runs the files whose paths have one of the names in them.
  */
-import { spawnSync } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdirSync, readFileSync, rmSync } from 'node:fs';
-import { relative } from 'node:path';
+import { constants } from 'node:os';
 import { ProvisionError, prepareTests } from '@sidecard/guest';
-
-interface Tally {
-  passed: number;
-  failed: number;
-  skipped: number;
-  /** Passed tests of each file. */
-  files: ReadonlyMap<string, number>;
-}
-
-/** The fields of vitest's JSON report that are read here. */
-interface Report {
-  numPassedTests: number;
-  numFailedTests: number;
-  numPendingTests: number;
-  numTodoTests: number;
-  testResults: { name: string; status: string; assertionResults: { status: string }[] }[];
-}
+import { type Report, type Tally, tallyOf } from './tally.ts';
+import { transportTable } from './transport-table.ts';
 
 const folder = '.cache/test';
+const given = process.argv.slice(2);
+// Most projects have no file of a name; one that there is in none is a mistake, below.
+const filtered = given.some((word) => !word.startsWith('-'));
 
-function runProject(project: string): Tally {
+let running: ChildProcess | null = null;
+// Vitest ends its workers, and this process ends after it; on a terminal Ctrl-C has reached it already.
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+  process.on(signal, () => {
+    process.exitCode = 128 + constants.signals[signal];
+    if (running === null) process.exit();
+    if (signal !== 'SIGINT' || !process.stdin.isTTY) running.kill(signal);
+  });
+}
+
+async function runProject(project: string): Promise<Tally> {
   const outputFile = `${folder}/${project}.json`;
   rmSync(outputFile, { force: true });
-  const args = [
-    'run',
-    '--project',
-    project,
-    '--reporter=default',
-    '--reporter=json',
-    `--outputFile.json=${outputFile}`,
-  ];
-  const { status } = spawnSync('vitest', [...args, ...process.argv.slice(2)], { stdio: 'inherit' });
-  return tally(project, outputFile, status);
+  const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${outputFile}`];
+  const args = ['run', '--project', project, ...reporters, ...(filtered ? ['--passWithNoTests'] : []), ...given];
+  running = spawn('vitest', args, { stdio: 'inherit' });
+  const [status] = (await once(running, 'exit')) as [number | null];
+  running = null;
+  if (process.exitCode !== undefined) process.exit();
+  return tallyOf(reportIn(project, outputFile, status), status);
 }
 
-function tally(project: string, outputFile: string, status: number | null): Tally {
-  let report: Report;
+function reportIn(project: string, outputFile: string, status: number | null): Report | null {
   try {
-    report = JSON.parse(readFileSync(outputFile, 'utf8'));
+    return JSON.parse(readFileSync(outputFile, 'utf8'));
   } catch {
     console.error(`${project}: vitest wrote no report (exit status ${status})`);
-    return { passed: 0, failed: 1, skipped: 0, files: new Map() };
+    return null;
   }
-  // A file that fails to load holds no test, and would be counted nowhere.
-  const broken = report.testResults.filter((file) => file.status === 'failed' && file.assertionResults.length === 0);
-  const failed = report.numFailedTests + broken.length;
-  return {
-    passed: report.numPassedTests,
-    // A hook or an unhandled error can fail the run while every test passes.
-    failed: failed === 0 && status !== 0 ? 1 : failed,
-    skipped: report.numPendingTests + report.numTodoTests,
-    files: new Map(report.testResults.map((file) => [relative('.', file.name), passedOf(file)])),
-  };
-}
-
-function passedOf(file: Report['testResults'][number]): number {
-  return file.assertionResults.filter(({ status }) => status === 'passed').length;
-}
-
-/** Tests that passed of each file that runs on every transport. */
-function printTransports(tallies: { readonly [transport: string]: Tally }): void {
-  const names = [...tallies.socket!.files.keys()].sort();
-  const row = (name: string, cells: readonly (string | number)[]) =>
-    console.log(`${name.padEnd(64)}${cells.map((cell) => String(cell).padStart(12)).join('')}`);
-  const columns = Object.values(tallies);
-  row('Tests of devices that passed, by transport', Object.keys(tallies));
-  for (const name of names)
-    row(
-      name,
-      columns.map(({ files }) => files.get(name) ?? 0),
-    );
-  const total = ({ files }: Tally) => names.reduce((sum, name) => sum + (files.get(name) ?? 0), 0);
-  row('', columns.map(total));
 }
 
 mkdirSync(folder, { recursive: true });
-const unit = runProject('unit');
-const long = runProject('long');
+const unit = await runProject('unit');
+const long = await runProject('long');
 // Here and not in the first test that boots: vitest would show the progress of the download only afterwards.
-await prepareTests().catch((error: unknown) => {
-  if (!(error instanceof ProvisionError)) throw error;
-});
-const socket = runProject('socket');
-const qemu = runProject('qemu');
-const guest = runProject('guest');
+const missing = await prepareTests().then(
+  () => null,
+  (error: unknown) => {
+    if (!(error instanceof ProvisionError)) throw error;
+    return error.message;
+  },
+);
+const socket = await runProject('socket');
+const qemu = await runProject('qemu');
+const guest = await runProject('guest');
 
-for (const tally of [qemu, guest]) {
-  if (!process.env.CI || tally.skipped === 0) continue;
-  console.error(`${tally.skipped} tests could not run; in CI that is a failure`);
-  tally.failed += tally.skipped;
-  tally.skipped = 0;
-}
-printTransports({ 'in-process': unit, socket, qemu });
+console.log(transportTable({ 'in-process': unit, socket, qemu }, [socket, qemu]).join('\n'));
 const all = [unit, long, socket, qemu, guest];
+if (missing !== null && qemu.skipped + guest.skipped > 0) console.error(`Skipped for want of a guest: ${missing}`);
+if (process.env.CI) {
+  const unable = qemu.skipped + guest.skipped;
+  if (unable > 0) console.error(`${unable} tests could not run; in CI that is a failure`);
+  for (const tally of [qemu, guest]) {
+    tally.failed += tally.skipped;
+    tally.skipped = 0;
+  }
+}
 const sum = (of: 'passed' | 'failed' | 'skipped') => all.reduce((total, tally) => total + tally[of], 0);
-process.exitCode = sum('failed') === 0 ? 0 : 1;
+const nothing = filtered && all.every(({ files }) => files.size === 0);
+if (nothing) console.error(`No test file has ${given.join(' ')} in its path`);
+process.exitCode = sum('failed') === 0 && !nothing ? 0 : 1;
 console.log(`${sum('passed')} passed, ${sum('failed')} failed, ${sum('skipped')} skipped`);
