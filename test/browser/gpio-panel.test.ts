@@ -1,42 +1,25 @@
 /** The GPIO card's panel as a person has it: a real browser, a daemon, and a guest's driver at its other end. */
 import { writeFileSync } from 'node:fs';
-import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Browser } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { launchBrowser, noBrowser } from './browser.ts';
+import { noBrowser } from './browser.ts';
 import { contrast } from './contrast.ts';
 import { highRuns, pixelsPerSecond } from './diagram.ts';
 import { Changes, PanelDaemon, PanelPage, viewport } from './gpio-panel.ts';
+import { PanelRig } from './panel-rig.ts';
 
 /** On a machine that others use too. */
 const patience = { timeout: 15_000 };
 
 describe.skipIf(noBrowser)('the panel', () => {
-  let browser: Browser;
-  let daemon: PanelDaemon;
-  let panel: PanelPage;
-  /** Daemons that have ended, whose folder another has. */
-  const left: PanelDaemon[] = [];
-  beforeAll(async () => {
-    browser = await launchBrowser();
-  });
-  afterAll(() => browser?.close());
-  beforeEach(async () => {
-    daemon = await PanelDaemon.start();
-    panel = await (await PanelPage.open(browser, daemon.url)).live();
-  });
-  afterEach(async () => {
-    expect(panel.complaints).toEqual([]);
-    await panel.close();
-    await daemon.stop();
-    expect(daemon.process.log).not.toMatch(/"level":[56]0/);
-    for (const { process } of [daemon, ...left.splice(0)]) await process.remove();
-  });
+  const rig = new PanelRig();
+  beforeAll(() => rig.launch());
+  afterAll(() => rig.quit());
+  beforeEach(() => rig.open());
+  afterEach(() => rig.close());
 
   test('a click on a switch reaches the guest, and raises its interrupt', async () => {
-    const driver = daemon.guest();
+    const driver = rig.daemon.guest();
     driver.enableInterrupts();
     for (const [name, inputs] of [
       ['IN3', 0x0008],
@@ -44,51 +27,51 @@ describe.skipIf(noBrowser)('the panel', () => {
       ['IN3', 0x8000],
     ] as const) {
       const changed = driver.change(5000);
-      await panel.switch(name).click();
+      await rig.panel.switch(name).click();
       expect(await changed).toBe(inputs);
     }
-    await panel.shows({ IN3: 0, IN15: 1, IN0: 0 });
+    await rig.panel.shows({ IN3: 0, IN15: 1, IN0: 0 });
     expect(driver.vector.take()).toBe(0);
   });
 
   test('the keyboard does it too, and a switch pressed twice is back', async () => {
-    const driver = daemon.guest();
-    await panel.switch('IN0').focus();
-    await panel.page.keyboard.press('Tab');
-    await panel.page.keyboard.press('Space');
-    await panel.shows({ IN0: 0, IN1: 1 });
+    const driver = rig.daemon.guest();
+    await rig.panel.switch('IN0').focus();
+    await rig.panel.page.keyboard.press('Tab');
+    await rig.panel.page.keyboard.press('Space');
+    await rig.panel.shows({ IN0: 0, IN1: 1 });
     expect(driver.inputs).toBe(0x0002);
-    const changes = await Changes.of(daemon);
-    for (const key of ['Enter', 'Space', 'Enter', 'Space']) await panel.page.keyboard.press(key);
+    const changes = await Changes.of(rig.daemon);
+    for (const key of ['Enter', 'Space', 'Enter', 'Space']) await rig.panel.page.keyboard.press(key);
     expect((await changes.take(4)).map(({ changed }) => changed)).toEqual(
       [0, 1, 0, 1].map((level) => ({ IN1: level })),
     );
-    await panel.shows({ IN1: 1 });
+    await rig.panel.shows({ IN1: 1 });
   });
 
   test('an output that the guest sets lights its lamp', async () => {
-    const driver = daemon.guest();
+    const driver = rig.daemon.guest();
     driver.outputs = 0x8021;
-    await panel.shows({ OUT0: 1, OUT5: 1, OUT15: 1, OUT1: 0 });
+    await rig.panel.shows({ OUT0: 1, OUT5: 1, OUT15: 1, OUT1: 0 });
     driver.setOutput(5, 0);
-    await panel.shows({ OUT0: 1, OUT5: 0, OUT15: 1 });
-    await panel.page.getByText('0x8001').waitFor();
+    await rig.panel.shows({ OUT0: 1, OUT5: 0, OUT15: 1 });
+    await rig.panel.page.getByText('0x8001').waitFor();
   });
 
   test('what others do by the control socket is shown, and two panels agree', async () => {
-    const other = await (await PanelPage.open(browser, daemon.url)).live();
-    await daemon.control.patch('/inputs', { IN2: 1, IN9: 1 });
-    for (const one of [panel, other]) await one.shows({ IN2: 1, IN9: 1, IN0: 0 });
+    const other = await (await PanelPage.open(rig.browser, rig.daemon.url)).live();
+    await rig.daemon.control.patch('/inputs', { IN2: 1, IN9: 1 });
+    for (const one of [rig.panel, other]) await one.shows({ IN2: 1, IN9: 1, IN0: 0 });
     await other.switch('IN2').click();
-    for (const one of [panel, other]) await one.shows({ IN2: 0, IN9: 1 });
-    await panel.switch('IN2').click();
-    for (const one of [panel, other]) await one.shows({ IN2: 1 });
+    for (const one of [rig.panel, other]) await one.shows({ IN2: 0, IN9: 1 });
+    await rig.panel.switch('IN2').click();
+    for (const one of [rig.panel, other]) await one.shows({ IN2: 1 });
     expect(other.complaints).toEqual([]);
     await other.close();
   });
 
   test('changes that it missed: it shows how things are then, and no levels for the time between', async () => {
-    const page = await browser.newPage({ viewport });
+    const page = await rig.browser.newPage({ viewport });
     const lines = (kind: string, levels: object) => ({ ...zeroes(kind), ...levels });
     const events = [
       ['state', { atMs: 1000, outputs: lines('OUT', { OUT0: 1 }), inputs: zeroes('IN'), loopback: false }],
@@ -106,7 +89,7 @@ describe.skipIf(noBrowser)('the panel', () => {
       await over;
       await route.continue();
     });
-    await page.goto(daemon.url);
+    await page.goto(rig.daemon.url);
     await page.locator('#outputs-value', { hasText: '0x0002' }).waitFor();
     await page.getByText('The daemon is gone').waitFor();
     const perSecond = await pixelsPerSecond(page);
@@ -121,8 +104,8 @@ describe.skipIf(noBrowser)('the panel', () => {
   });
 
   test('the diagram shows each edge at its time', async () => {
-    const driver = daemon.guest();
-    const changes = await Changes.of(daemon);
+    const driver = rig.daemon.guest();
+    const changes = await Changes.of(rig.daemon);
     for (const [level, ms] of [
       [1, 400],
       [0, 300],
@@ -133,33 +116,35 @@ describe.skipIf(noBrowser)('the panel', () => {
       await sleep(ms);
     }
     const [rise = 0, fall = 0, again = 0, end = 0] = (await changes.take(4)).map(({ atMs }) => atMs);
-    await panel.shows({ OUT5: 0 });
-    await daemon.control.patch('/inputs', { IN4: 1 });
-    await panel.shows({ IN4: 1 });
+    await rig.panel.shows({ OUT5: 0 });
+    await rig.daemon.control.patch('/inputs', { IN4: 1 });
+    await rig.panel.shows({ IN4: 1 });
     await sleep(200);
-    await panel.page.getByRole('button', { name: 'Hold' }).click();
-    const perMs = (await pixelsPerSecond(panel.page)) / 1000;
-    const [first, second, ...others] = await highRuns(panel.page, 5);
+    await rig.panel.page.getByRole('button', { name: 'Hold' }).click();
+    const perMs = (await pixelsPerSecond(rig.panel.page)) / 1000;
+    const [first, second, ...others] = await highRuns(rig.panel.page, 5);
     expect(others).toEqual([]);
     // A stroke is a pixel and a half wide, and lies between pixels.
     expect(Math.abs(first!.right - first!.left - (fall - rise) * perMs)).toBeLessThan(5);
     expect(Math.abs(second!.left - first!.left - (again - rise) * perMs)).toBeLessThan(3);
     expect(Math.abs(second!.right - second!.left - (end - again) * perMs)).toBeLessThan(5);
     // An input that is 1 is so up to the right end, and the others are flat.
-    const [high] = await highRuns(panel.page, 20);
+    const [high] = await highRuns(rig.panel.page, 20);
     expect(high!.left).toBeGreaterThan(second!.right);
-    const { width } = (await panel.page.locator('canvas').boundingBox())!;
+    const { width } = (await rig.panel.page.locator('canvas').boundingBox())!;
     expect(width - high!.right).toBeLessThan(2);
-    expect(await highRuns(panel.page, 6)).toEqual([]);
+    expect(await highRuns(rig.panel.page, 6)).toEqual([]);
     // It is held: nothing moves. And then goes on from where it is.
     await sleep(300);
-    expect((await highRuns(panel.page, 5))[0]).toEqual(first);
-    await panel.page.getByRole('button', { name: 'Hold' }).click();
-    await expect.poll(async () => (await highRuns(panel.page, 5))[0]!.left, patience).toBeLessThan(first!.left - 20);
+    expect((await highRuns(rig.panel.page, 5))[0]).toEqual(first);
+    await rig.panel.page.getByRole('button', { name: 'Hold' }).click();
+    await expect
+      .poll(async () => (await highRuns(rig.panel.page, 5))[0]!.left, patience)
+      .toBeLessThan(first!.left - 20);
   });
 
   test('draws while an edge is on its way, and not when nothing moves', async () => {
-    const page = await browser.newPage();
+    const page = await rig.browser.newPage();
     await page.clock.install();
     await page.addInitScript(`{
       globalThis.pictures = 0;
@@ -169,7 +154,7 @@ describe.skipIf(noBrowser)('the panel', () => {
         clearRect.apply(this, all);
       };
     }`);
-    await page.goto(daemon.url);
+    await page.goto(rig.daemon.url);
     await page.locator('body[data-live=true]').waitFor();
     const pictures = () => page.evaluate('pictures') as Promise<number>;
     const began = await pictures();
@@ -183,36 +168,36 @@ describe.skipIf(noBrowser)('the panel', () => {
       }, patience)
       .toBe(0);
     const before = await pictures();
-    await daemon.control.patch('/inputs', { IN0: 1 });
+    await rig.daemon.control.patch('/inputs', { IN0: 1 });
     await expect.poll(pictures, patience).toBeGreaterThan(before + 10);
     await page.close();
   });
 
   test('a daemon that goes is told, and one that comes again is followed, as it is then', async () => {
-    daemon.guest().outputs = 0x0001;
-    await panel.switch('IN6').click();
-    await panel.shows({ OUT0: 1, IN6: 1 });
-    const { port } = daemon;
-    const { folder } = daemon.process;
-    await daemon.stop('kill');
-    await panel.status.filter({ hasText: 'The daemon is gone' }).waitFor();
-    await panel.switch('IN6').click({ force: true });
-    await panel.problem.filter({ hasText: 'Nobody is there' }).waitFor();
-    await panel.shows({ IN6: 1 });
+    rig.daemon.guest().outputs = 0x0001;
+    await rig.panel.switch('IN6').click();
+    await rig.panel.shows({ OUT0: 1, IN6: 1 });
+    const { port } = rig.daemon;
+    const { folder } = rig.daemon.process;
+    await rig.daemon.stop('kill');
+    await rig.panel.status.filter({ hasText: 'The daemon is gone' }).waitFor();
+    await rig.panel.switch('IN6').click({ force: true });
+    await rig.panel.problem.filter({ hasText: 'Nobody is there' }).waitFor();
+    await rig.panel.shows({ IN6: 1 });
     const next = await PanelDaemon.start({ port, folder });
-    expect(next.url).toBe(daemon.url);
-    left.push(daemon);
-    daemon = next;
-    await daemon.control.patch('/inputs', { IN7: 1 });
-    await panel.live();
-    await panel.shows({ OUT0: 0, IN6: 0, IN7: 1 });
-    expect(await panel.problem.count()).toBe(0);
-    await panel.switch('IN6').click();
-    await panel.shows({ IN6: 1 });
+    expect(next.url).toBe(rig.daemon.url);
+    rig.left.push(rig.daemon);
+    rig.daemon = next;
+    await rig.daemon.control.patch('/inputs', { IN7: 1 });
+    await rig.panel.live();
+    await rig.panel.shows({ OUT0: 0, IN6: 0, IN7: 1 });
+    expect(await rig.panel.problem.count()).toBe(0);
+    await rig.panel.switch('IN6').click();
+    await rig.panel.shows({ IN6: 1 });
   });
 
   test('it can be read by day and by night, on a telephone, and without motion', async () => {
-    const { page } = panel;
+    const { page } = rig.panel;
     for (const colorScheme of ['light', 'dark'] as const) {
       await page.emulateMedia({ colorScheme });
       for (const name of ['text', 'faint', 'fine', 'trouble', 'output', 'input', 'ring']) {
@@ -230,30 +215,30 @@ describe.skipIf(noBrowser)('the panel', () => {
     await page.setViewportSize({ width: 360, height: 740 });
     expect(await page.evaluate('document.documentElement.scrollWidth')).toBe(360);
     await page.emulateMedia({ reducedMotion: 'reduce' });
-    await daemon.control.patch('/inputs', { IN0: 1 });
+    await rig.daemon.control.patch('/inputs', { IN0: 1 });
     await expect.poll(async () => (await highRuns(page, 16)).length, patience).toBe(1);
   });
 
   test('has its picture taken (SIDECARD_PICTURES=1 puts it into the README)', async () => {
-    const driver = daemon.guest();
+    const driver = rig.daemon.guest();
     const wave = Array.from({ length: process.env.SIDECARD_PICTURES ? 60 : 5 }, (_, step) => step);
     for (const step of wave) {
       driver.outputs = 0x0100 | (step & 0xff) | (step % 8 < 4 ? 0x8000 : 0);
-      await daemon.control.patch('/inputs', {
+      await rig.daemon.control.patch('/inputs', {
         IN0: step & 1 ? 1 : 0,
         IN3: step > 30 ? 1 : 0,
         IN12: step % 10 < 3 ? 1 : 0,
       });
       await sleep(200);
     }
-    const latest = await panel.page.screenshot({ fullPage: true });
+    const latest = await rig.panel.page.screenshot({ fullPage: true });
     expect(latest.length).toBeLessThan(150 * 1024);
     if (process.env.SIDECARD_PICTURES) writeFileSync(new URL('../../docs/gpio-panel.png', import.meta.url), latest);
   });
 
   test('with --loopback the switches are the guest’s, and say so', async () => {
     const looped = await PanelDaemon.start({ args: ['--loopback'] });
-    const page = await (await PanelPage.open(browser, looped.url)).live();
+    const page = await (await PanelPage.open(rig.browser, looped.url)).live();
     looped.guest().outputs = 0x0404;
     await page.shows({ OUT2: 1, IN2: 1, IN10: 1, IN3: 0 });
     const three = page.switch('IN3');
@@ -267,68 +252,6 @@ describe.skipIf(noBrowser)('the panel', () => {
     await page.close();
     await looped.stop();
     await looped.process.remove();
-  });
-
-  test('without the token it says where that is, and goes on when it has it', async () => {
-    const bare = daemon.url.replace(/#.*/, '');
-    const page = await PanelPage.open(browser, bare);
-    await page.status.filter({ hasText: "the token is missing: it is in the address that the daemon's log" }).waitFor();
-    await page.page.goto(daemon.url);
-    await page.live();
-    await page.close();
-  });
-
-  test('a page that nobody sees lets go of its connection, and is as things are when it is seen again', async () => {
-    const page = await browser.newPage();
-    await page.clock.install();
-    await page.goto(daemon.url);
-    const live = page.locator('body[data-live=true]');
-    await live.waitFor();
-    const turn = (hidden: boolean) =>
-      page.evaluate(`Object.defineProperty(document, 'hidden', { value: ${hidden}, configurable: true });
-        document.dispatchEvent(new Event('visibilitychange'))`);
-    await turn(true);
-    await page.clock.fastForward(5000);
-    await turn(false);
-    expect(await live.count()).toBe(1);
-    await turn(true);
-    await page.clock.fastForward(16_000);
-    await page.getByText('Asleep').waitFor();
-    await daemon.control.patch('/inputs', { IN11: 1 });
-    await turn(false);
-    await live.waitFor();
-    await page.locator('[data-level="1"]', { hasText: 'IN11' }).waitFor();
-    await page.close();
-  });
-
-  test('no other page that the person visits can use it, not even one that knows the token', async () => {
-    const { url } = daemon;
-    const token = new URL(url).hash.slice('#token='.length);
-    const html = `<!doctype html><title>Elsewhere</title><iframe src="${url}"></iframe><script src="${new URL('/panel.js', url)}"></script>
-      <form action="${new URL('/inputs', url)}" method="post" enctype="text/plain" target="_blank"><input name='{"IN0":1,"x' value='":1}'></form>`;
-    const server = createServer((_, response) => response.setHeader('content-type', 'text/html').end(html)).listen(0);
-    const { port } = server.address() as AddressInfo;
-    const page = await browser.newPage();
-    await page.goto(`http://localhost:${port}/`);
-    const tries = (await page.evaluate(`(async () => {
-      const target = ${JSON.stringify(new URL('/inputs', url).href)};
-      const body = '{"IN0":1}';
-      const headers = { authorization: 'Bearer ${token}', 'content-type': 'application/json' };
-      const outcome = (asked) => asked.then(({ type, status }) => type + status, () => 'failed');
-      document.forms[0].submit();
-      return [
-        await outcome(fetch(target, { method: 'PATCH', headers, body })),
-        await outcome(fetch(target, { method: 'POST', body, mode: 'no-cors', credentials: 'include' })),
-        await outcome(fetch(target.replace('/inputs', '/changes'), { headers })),
-        navigator.sendBeacon(target, body),
-      ];
-    })()`)) as unknown[];
-    expect(tries.slice(0, 3)).toEqual(['failed', expect.stringMatching(/^failed|opaque0$/), 'failed']);
-    // The frame has an error page of the browser, or nothing.
-    expect(await page.frames()[1]!.locator('[role=switch]').count()).toBe(0);
-    expect(Object.values((await daemon.control.get('/inputs')) as object)).toEqual(Array(16).fill(0));
-    await page.close();
-    server.close();
   });
 });
 
