@@ -101,7 +101,7 @@ describe('a pulse', () => {
   });
 
   test('leaves an input that was set meanwhile as it was set', async () => {
-    const pulse = daemon.control.post('/inputs/pulse', { inputs: ['IN8', 'IN9'], ms: 100 });
+    const pulse = daemon.control.post('/inputs/pulse', { inputs: ['IN8', 'IN9'], ms: 1000 });
     await until(async () => ((await daemon.control.get('/inputs')) as { IN8: number }).IN8 === 1);
     await daemon.control.patch('/inputs', { IN8: 1 });
     expect(await pulse).toEqual(inputs({ IN8: 1 }));
