@@ -195,6 +195,27 @@ describe.each(ways)('POST /namespaces/{nsid}/..., %s memory', (way) => {
     await driver.read(queue, 1, 0, 512, blocks);
   });
 
+  test('a drive that has stalled keeps its namespace from being detached, and no other from anything', async () => {
+    const drives = [1, 2, 3].map((seed) => new TestDrive(mib, { seed }));
+    const { driver, queue, control, ram } = await controlled(way, { drives });
+    for (const drive of drives.slice(0, 2)) drive.stalled = true;
+    const cids = [1, 2].map((nsid) => queue.submit({ opcode: 1, nsid, prp1: ram.allocate(4096) }));
+    await control.pass();
+    const detached = control.begin('POST', '/namespaces/1/detach');
+    const byGuest = attachNamespace(driver, 2, 'detach');
+    await control.pass();
+    expect((await control.ask('POST', '/namespaces/3/detach')).status).toBe(200);
+    expect((await attachNamespace(driver, 3, 'attach')).status).toBe(0);
+    expect((await control.ask('DELETE', '/namespaces/3')).status).toBe(204);
+    // Who attaches it again does not keep the other waiting for ever.
+    expect((await control.ask('POST', '/namespaces/1/attach')).status).toBe(200);
+    expect(detached.answer).toBeNull();
+    for (const drive of drives) drive.stalled = false;
+    expect((await control.answered(detached)).status).toBe(200);
+    expect((await byGuest).status).toBe(0);
+    for (const cid of cids) expect((await queue.completion(cid)).status).toBe(0);
+  });
+
   test('clear-failure: flushes and FUA fail from the first that failed until it is said, and then work again', async () => {
     const { driver, queue, control, drive, controller } = await controlled(way);
     expect(await control.ask('POST', '/namespaces/1/clear-failure')).toEqual({

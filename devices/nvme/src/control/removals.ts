@@ -30,7 +30,7 @@ export function removalRoutes(controller: Controller): Route[] {
           checkOutcome(controller, await controller.management.delete(nsid, 'person'), nsid);
           return;
         }
-        await controller.jobs.inTurn(async () => condemn(controller, namespace));
+        condemn(controller, namespace);
         if (!removals.has(namespace)) removals.set(namespace, remove(controller, namespace));
         const removal = removals.get(namespace)!;
         controller.jobs.run(removal.catch(() => {}));

@@ -88,9 +88,11 @@ export class NamespaceManagement {
     return this.#inTurn(asker, () => this.#setAttached(nsid, true));
   }
 
-  /** What is under way in it ends first. */
-  detach(nsid: number, asker: Asker = 'guest'): Promise<Outcome> {
-    return this.#inTurn(asker, () => this.#setAttached(nsid, false));
+  /** What is under way in it ends first; for a drive that has stalled nobody else waits. */
+  async detach(nsid: number, asker: Asker = 'guest'): Promise<Outcome> {
+    const outcome = await this.#inTurn(asker, () => this.#setAttached(nsid, false));
+    if (outcome.failure === Status.success) await this.#controller.namespaces.allocated(nsid)?.settled();
+    return outcome;
   }
 
   #inTurn(asker: Asker, work: () => Promise<Outcome>): Promise<Outcome> {
@@ -117,7 +119,6 @@ export class NamespaceManagement {
     if (attached) namespaces.attach(namespace);
     else namespaces.detach(namespace);
     changed.add(nsid);
-    if (!attached) await namespace.unused();
     return { failure: Status.success };
   }
 

@@ -164,8 +164,14 @@ export class Namespace {
 
   /** Resolves when no command is under way in it. What waits for limits finds out what it is to be. */
   async unused(): Promise<void> {
-    this.limiter.letAllGo();
+    await this.settled();
     while (this.users > 0) await new Promise<void>((resolve) => this.#whenUnused.push(resolve));
+  }
+
+  /** Resolves when those that are under way in it now have ended; others may have come since. */
+  async settled(): Promise<void> {
+    this.limiter.letAllGo();
+    if (this.users > 0) await new Promise<void>((resolve) => this.#whenUnused.push(resolve));
   }
 
   /** As BlockBackend.submit; what it holds starts with `commit`. */
