@@ -4,6 +4,8 @@ import { defineConfig } from 'vitest/config';
 // Workspace packages resolve to their sources, so that no test ever runs against a stale dist. Only ssr.resolve
 // reaches imports of packages; every project must inherit it (extends: true), or it silently tests dist again.
 const conditions = ['@sidecard/source', 'node', 'import', 'default'];
+// Whatever the shell says: a project is what its name says, and the table of `npm test` has it under that.
+const inProcess = { SIDECARD_TRANSPORT: 'in-process' };
 
 export default defineConfig({
   resolve: { conditions },
@@ -18,6 +20,7 @@ export default defineConfig({
         extends: true,
         test: {
           name: 'unit',
+          env: inProcess,
           include: ['{packages,devices,tools}/*/test/**/*.test.ts', 'test/*.test.ts'],
           // A daemon is another process: there is no in-process of it.
           exclude: ['**/node_modules/**', '**/*.long.test.ts', '**/test/driver/daemon.test.ts'],
@@ -30,6 +33,7 @@ export default defineConfig({
         test: {
           // Thousands of random cases, and daemons started by the dozen: a part of `npm test`, not of `npm run check`.
           name: 'long',
+          env: inProcess,
           include: ['{packages,devices,tools}/*/test/**/*.long.test.ts'],
           testTimeout: 300_000,
         },

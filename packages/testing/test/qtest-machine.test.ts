@@ -42,3 +42,14 @@ test('an answer that is late is not that to another command', async () => {
   expect(machine.ram.word(0x20_0004)).toBe(0x20_0004);
   await machine.close();
 });
+
+test('beyond its memory nothing is read, and nothing written', async () => {
+  const machine = await start('late');
+  const end = 128 * 2 ** 20;
+  expect(machine.ram.word(end - 4)).toBe(end - 4);
+  expect(() => machine.ram.word(end - 2)).toThrow(RangeError);
+  expect(() => machine.ram.setWord(end, 0)).toThrow(RangeError);
+  expect(() => machine.ram.load(end - 8, 16)).toThrow(RangeError);
+  expect(() => machine.ram.store(0xe000_0000, new Uint8Array(1))).toThrow(RangeError);
+  await machine.close();
+});

@@ -17,3 +17,12 @@ test('timers run when their time comes, in order, those that they set too', () =
   expect(ran).toEqual(['a10', 'c15', 'b20']);
   expect([clock.now(), clock.wallTime(), clock.timers]).toEqual([109, 1109, 0]);
 });
+
+test('time does not go back, nor stand still for ever', () => {
+  const clock = new VirtualClock();
+  expect(() => clock.advance(-1)).toThrow(RangeError);
+  expect(() => clock.advance(Number.NaN)).toThrow(RangeError);
+  const again = () => void clock.setTimer(0, again);
+  again();
+  expect(() => clock.advance(1)).toThrow('timers at 0 ms set others for then, on and on');
+});

@@ -30,6 +30,7 @@ export class QtestRam implements Ram {
   }
 
   load(iova: number, lengthBytes: number): Uint8Array {
+    this.#check(iova, lengthBytes);
     const bytes = new Uint8Array(lengthBytes);
     for (let at = 0; at < lengthBytes; at += PIECE_BYTES) {
       const count = Math.min(PIECE_BYTES, lengthBytes - at);
@@ -39,6 +40,7 @@ export class QtestRam implements Ram {
   }
 
   store(iova: number, bytes: Uint8Array): void {
+    this.#check(iova, bytes.length);
     for (let at = 0; at < bytes.length; at += PIECE_BYTES) {
       const piece = bytes.subarray(at, at + PIECE_BYTES);
       const text = Buffer.from(piece.buffer, piece.byteOffset, piece.length).toString('base64');
@@ -47,11 +49,19 @@ export class QtestRam implements Ram {
   }
 
   word(iova: number): number {
+    this.#check(iova, 4);
     return this.#connection.number(`readl ${hex(iova)}`);
   }
 
   setWord(iova: number, value: number): void {
+    this.#check(iova, 4);
     this.#connection.command(`writel ${hex(iova)} ${hex(value >>> 0)}`);
+  }
+
+  /** Below is what firmware would have. Beyond there are holes and devices, whose answers look like memory. */
+  #check(iova: number, lengthBytes: number): void {
+    if (!(iova >= 0 && iova + lengthBytes <= this.iova + this.sizeBytes))
+      throw new RangeError(`no guest memory at ${hex(iova)}`);
   }
 }
 
