@@ -1,5 +1,5 @@
 import { setImmediate } from 'node:timers/promises';
-import type { DriveOptions } from '@sidecard/block';
+import { type DriveOptions, fileIdentity } from '@sidecard/block';
 import { Refusal, type Route } from '@sidecard/daemon';
 import { control } from '../src/control/control.ts';
 import type { OpenedDrive } from '../src/namespaces/backing.ts';
@@ -81,7 +81,7 @@ export function opener(drives: { readonly [path: string]: TestDrive } = {}) {
     const backend = drives[options.path] ?? new TestDrive(options.sizeBytes ?? 1 << 20, { seed: 50 });
     backend.closed = false;
     return {
-      namespace: { backend, drive: options, lbaBytes: options.lba },
+      namespace: { backend, drive: options, file: options.path && fileIdentity(options.path), lbaBytes: options.lba },
       discard: () => void discarded.push(backend),
     };
   };

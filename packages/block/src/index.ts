@@ -6,7 +6,7 @@ export * from './errno.ts';
 export { FileBackend, type FileBackendOptions } from './file-backend.ts';
 export { identitySeed } from './identity.ts';
 export { Admission, Limiter, type Limits, unlimited } from './limiter.ts';
-export { checkDistinct, openDrive, openDrives } from './open-drive.ts';
+export { checkDistinct, fileIdentity, openDrive, openDrives } from './open-drive.ts';
 export { flushDrive } from './own-flush.ts';
 export { RangeHolds } from './range-holds.ts';
 export { RangeLocks } from './range-locks.ts';

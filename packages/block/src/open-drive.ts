@@ -36,14 +36,14 @@ export function checkDistinct(drives: readonly DriveOptions[]): void {
       throw new DriveError('usage', `--drive: serial=${serial} is given twice`);
     if (serial !== null) serials.add(serial);
     if (kind !== 'file') continue;
-    const file = fileName(path);
+    const file = fileIdentity(path);
     if (files.has(file)) throw new DriveError('usage', `--drive: ${path} is given twice`);
     files.add(file);
   }
 }
 
 /** The same for the same file, by whatever path. */
-function fileName(path: string): string {
+export function fileIdentity(path: string): string {
   try {
     const { dev, ino } = statSync(path, { bigint: true });
     return `${dev}:${ino}`;

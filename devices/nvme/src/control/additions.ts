@@ -1,6 +1,4 @@
-import { chmod, open, stat } from 'node:fs/promises';
-import { dirname } from 'node:path';
-import { checkDistinct, DriveError, type DriveOptions, parseDrive } from '@sidecard/block';
+import { type DriveOptions, fileIdentity, parseDrive } from '@sidecard/block';
 import { type ControlRequest, Refusal, type Route } from '@sidecard/daemon';
 import type { Controller } from '../controller.ts';
 import type { DriveOpener } from '../namespaces/backing.ts';
@@ -8,6 +6,7 @@ import { mostAddedDrives, mostDriveBytes } from '../namespaces/drive-changes.ts'
 import { resumeFormat } from '../namespaces/format-job.ts';
 import type { Namespace } from '../namespaces/namespace.ts';
 import { describeNamespace, namespaceSchema } from './namespace-record.ts';
+import { reach } from './reach.ts';
 import { ending, refused } from './refused.ts';
 
 interface NewNamespace {
@@ -70,23 +69,6 @@ function parsed(text: string): DriveOptions {
   }
 }
 
-/**
- * Waits, elsewhere than on this thread, until the file system has the file at hand, and takes changes: one that is none, since a frozen one, and a server
- * that hangs, let others pass. What is wrong with the file is said when it is opened.
- */
-async function reach({ kind, path, readOnly }: DriveOptions): Promise<void> {
-  if (kind !== 'file') return;
-  try {
-    const stats = await stat(path).catch(() => null);
-    const changed = stats === null ? dirname(path) : path;
-    if (!readOnly) await chmod(changed, (stats ?? (await stat(changed))).mode & 0o7777);
-    // Others are not opened at all, some would wait for somebody.
-    if (stats !== null && (stats.isFile() || stats.isBlockDevice())) await (await open(path, 'r')).close();
-  } catch {
-    // It is missing, or somebody else's.
-  }
-}
-
 /** All of it between two turns of the device. */
 function add(controller: Controller, openDrive: DriveOpener, drive: DriveOptions, wanted: NewNamespace): Namespace {
   const { namespaces, driveChanges, changed, jobs, host } = controller;
@@ -137,13 +119,9 @@ function freeNsid({ namespaces, changed, running }: Controller, wanted: number |
   return wanted;
 }
 
-/** @throws Refusal 409 where a guest would take the two for the same. */
-function checkOther({ nsid, drive: other }: Namespace, drive: DriveOptions): void {
-  if (other === null) return;
-  try {
-    checkDistinct([other, drive]);
-  } catch (error) {
-    if (!(error instanceof DriveError)) throw error;
-    throw new Refusal(409, `${error.message}: namespace ${nsid} has it`);
-  }
+/** @throws Refusal 409 where a guest would take the two for the same: a file, or a serial number, twice. */
+function checkOther(other: Namespace, { kind, path, serial }: DriveOptions): void {
+  const twice = (what: string) => new Refusal(409, `--drive: ${what} is given twice: namespace ${other.nsid} has it`);
+  if (serial !== null && other.drive?.serial === serial) throw twice(`serial=${serial}`);
+  if (kind === 'file' && other.file === fileIdentity(path)) throw twice(path);
 }

@@ -4,6 +4,7 @@ import type { Controller } from '../controller.ts';
 import type { Namespace } from '../namespaces/namespace.ts';
 import { describeNamespace, namespaceSchema } from './namespace-record.ts';
 import { findNamespace, noNamespace, nsidParameter, type OfNamespace } from './namespace-routes.ts';
+import { measurable } from './reach.ts';
 import { checkStays, refused } from './refused.ts';
 
 interface NewSize {
@@ -50,6 +51,7 @@ export function sizeRoutes(controller: Controller): Route[] {
         507: 'There is no room for it.',
       },
       handle: async ({ body, parameters }: ControlRequest<NewSize, OfNamespace>) => {
+        await measurable(find(parameters).drive);
         const namespace = find(parameters);
         checkSize(namespace, body);
         resizing.add(namespace);
@@ -71,7 +73,8 @@ export function sizeRoutes(controller: Controller): Route[] {
       parameters: nsidParameter,
       answer: namespaceSchema,
       refusals: { ...noNamespace, 409: 'It is being removed or resized, or is of the pool.' },
-      handle: ({ parameters }: ControlRequest<unknown, OfNamespace>) => {
+      handle: async ({ parameters }: ControlRequest<unknown, OfNamespace>) => {
+        await measurable(find(parameters).drive);
         const namespace = find(parameters);
         if (namespace.backend.remeasure()) controller.changed.attributes(namespace);
         return describeNamespace(namespace);

@@ -5,6 +5,7 @@ import {
   DriveError,
   type DriveHost,
   type DriveOptions,
+  fileIdentity,
   openDrive,
   openDrives,
   parseDrive,
@@ -122,7 +123,9 @@ function openPool(options: PoolOptions, host: DriveHost): Pool {
 }
 
 function driveNamespace(backend: BlockBackend, drive: DriveOptions): NamespaceOptions {
-  const { kind, lba } = drive;
+  const { kind, path, lba } = drive;
+  // Now, while it is at hand.
+  const file = kind === 'file' ? fileIdentity(path) : null;
   // A block device has nothing beside it that would tell the next start of another block size.
-  return { backend, drive, lbaBytes: lba, fixedFormat: kind === 'file' && !DriveNotes.last(backend) };
+  return { backend, drive, file, lbaBytes: lba, fixedFormat: kind === 'file' && !DriveNotes.last(backend) };
 }

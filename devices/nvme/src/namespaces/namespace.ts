@@ -18,6 +18,8 @@ export interface NamespaceOptions {
   readonly backend: BlockBackend;
   /** As what the backend was opened; null where a test made it. */
   readonly drive?: DriveOptions | null;
+  /** What its file is known by, whatever path leads to it (`fileIdentity`); null where it has none. */
+  readonly file?: string | null;
   /** Logical block size that the person asked for, bytes; null: as it was formatted last. */
   readonly lbaBytes: LbaBytes | null;
   /** Whose block size cannot change, since nothing lasts that would tell: a block device. */
@@ -51,6 +53,7 @@ export class Namespace {
   readonly backend: BlockBackend;
   /** As what the backend was opened. */
   readonly drive: DriveOptions | null;
+  readonly file: string | null;
   /** Sizes of logical blocks that it can be formatted to, by the index of the LBA format. */
   readonly formats: readonly LbaBytes[];
   lbaBytes: LbaBytes = defaultLbaBytes;
@@ -88,6 +91,7 @@ export class Namespace {
     this.nsid = nsid;
     this.backend = options.backend;
     this.drive = options.drive ?? null;
+    this.file = options.file ?? null;
     this.identity = options.identity ?? namespaceIdentity(identitySeed);
     this.deletable = options.deletable ?? false;
     this.notes = options.notes ?? DriveNotes.beside(options.backend);

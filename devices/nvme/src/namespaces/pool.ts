@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { type BlockBackend, DurableFile } from '@sidecard/block';
+import { type BlockBackend, DurableFile, fileIdentity } from '@sidecard/block';
 import type { Log } from '@sidecard/core';
 import { randomIdentity } from '../identity.ts';
 import { DriveNotes, type Notes } from './drive-notes.ts';
@@ -132,9 +132,11 @@ export class Pool {
 
   #options({ file, sizeBytes, identity, notes }: PoolEntry, backend: BlockBackend): NamespaceOptions {
     const kept = new DriveNotes(notes, (content) => this.#set(file, { notes: content }));
+    const drive = this.folder.drive(file, sizeBytes);
     return {
       backend,
-      drive: this.folder.drive(file, sizeBytes),
+      drive,
+      file: fileIdentity(drive.path),
       lbaBytes: null,
       deletable: true,
       identity,
