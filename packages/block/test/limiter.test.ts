@@ -270,6 +270,34 @@ describe('who waits', () => {
   });
 });
 
+test('nothing is allocated for who asks, waits and is let go', () => {
+  let nowMs = 0;
+  let ring = () => {};
+  const timer = { cancel: () => {} };
+  const setTimer = (_delayMs: number, callback: () => void) => {
+    ring = callback;
+    return timer;
+  };
+  limiter = new Limiter({ now: () => nowMs, wallTime: () => 0, setTimer });
+  limiter.set(limits(100_000, 1e9));
+  let went = 0;
+  const all = Array.from({ length: 200 }, () => new TestAdmission(() => went++));
+  const rounds = () => {
+    for (let round = 0; round < 2000; round++) {
+      for (const one of all) if (one.limiter === null && limiter.admit(one, 1, 4096)) went++;
+      nowMs += 1.25;
+      ring();
+    }
+  };
+  rounds();
+  const before = process.memoryUsage().heapUsed;
+  const wentBefore = went;
+  rounds();
+  expect(went - wentBefore).toBeGreaterThan(200_000);
+  expect(limiter.delayed).toBeGreaterThan(100_000);
+  expect(process.memoryUsage().heapUsed - before).toBeLessThan(1_000_000);
+});
+
 describe('a change', () => {
   /** So many wait, and are noted as they go. */
   function crowd(count: number, lengthBytes = 0): number[] {
