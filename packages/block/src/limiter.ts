@@ -117,13 +117,6 @@ export class Limiter {
     if (this.#oldest === null) this.#stopTimer();
   }
 
-  /** Those that wait are forgotten, and nobody is let go any more. */
-  stop(): void {
-    const nowMs = this.#clock.now();
-    while (this.#oldest !== null) this.#leave(this.#oldest, nowMs);
-    this.#stopTimer();
-  }
-
   get #dueMs(): number {
     return Math.max(this.#operations.dueMs, this.#bytes.dueMs);
   }

@@ -257,17 +257,6 @@ describe('who waits', () => {
     clock.advance(1000);
     expect([limiter.delayed, limiter.waiting, limiter.delayedMs]).toEqual([3, 0, 600]);
   });
-
-  test('is forgotten when all is stopped', () => {
-    limiter.set(limits(10));
-    const all = [0, 1, 2].map(() => new TestAdmission());
-    for (const one of all) limiter.admit(one, 1, 0);
-    limiter.stop();
-    expect([clock.timers, limiter.waiting]).toEqual([0, 0]);
-    limiter.set(unlimited);
-    clock.advance(10_000);
-    expect(all.map(({ times }) => times)).toEqual([0, 0, 0]);
-  });
 });
 
 test('nothing is allocated for who asks, waits and is let go', () => {

@@ -122,7 +122,6 @@ export class Namespaces {
   close(): Promise<PromiseSettledResult<void>[]> {
     for (const unpoll of this.#unpoll.values()) unpoll();
     this.#unpoll.clear();
-    for (const { limiter } of this.list) limiter.stop();
     return Promise.allSettled(this.list.map(({ backend }) => backend.close()));
   }
 
