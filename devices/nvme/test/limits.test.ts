@@ -148,23 +148,6 @@ describe.each(ways)('limits of a drive, %s memory', (way) => {
     await expectCost(0, () => driver.flush(queue, 1));
   });
 
-  test('a guest’s mistakes are told at once, and cost nothing', async () => {
-    const made = await waits(way);
-    const { driver, queue } = made;
-    await expect(driver.read(queue, 1, 1 << 30, 512, blocks)).rejects.toThrow('0h/80h');
-    await expect(driver.read(queue, 9, 0, 512, blocks)).rejects.toThrow('0h/2h');
-    await expect(driver.writeZeroes(queue, 1, 1 << 30, 512, blocks)).rejects.toThrow('0h/80h');
-    await expect(driver.verify(queue, 1, 1 << 30, 512, blocks)).rejects.toThrow('0h/80h');
-    expect(waiting(made)).toBe(5);
-  });
-
-  test('a flush goes past those that wait, and covers the writes that have completed', async () => {
-    const made = await waits(way);
-    await made.driver.flush(made.queue, 1);
-    expect(made.drive.seen.at(-1)!.operation).toBe('flush');
-    expect(waiting(made)).toBe(5);
-  });
-
   test('limits that are lifted let all go, in their order; other drives have never waited', async () => {
     const [limited, free] = [new TestDrive(1 << 20), new TestDrive(1 << 20, { seed: 2 })];
     const made = await started(way, { drives: [limited, free] });
@@ -328,22 +311,6 @@ describe.each(ways)('commands that wait for limits, %s memory', (way) => {
     await driver.write(queue, 1, 0, pattern(512), blocks);
   });
 
-  test('are aborted when their queue is deleted, which waits for no limit', async () => {
-    const made = await waits(way);
-    const { driver, queue, cids, drive, controller } = made;
-    const before = drive.seen.length;
-    await driver.adminCommand({ opcode: AdminOpcode.deleteSubmissionQueue, cdw10: 1 });
-    for (const cid of cids) {
-      expect(await queue.completion(cid)).toMatchObject({ status: Status.abortedSqDeletion, doNotRetry: false });
-    }
-    expect(drive.seen.length).toBe(before);
-    expect([waiting(made), controller.inFlight, controller.processor.waitingRoom.count]).toEqual([0, 0, 0]);
-    await driver.adminCommand({ opcode: AdminOpcode.deleteCompletionQueue, cdw10: 1 });
-    const again = await driver.createQueues(1);
-    limit(made, unlimited);
-    await driver.read(again, 1, 0, 512, blocks);
-  });
-
   test.each(['CC.EN', 'NSSR', 'Function Level Reset', 'DEVICE_RESET'] as const)(
     'are gone at once by %s',
     async (level) => {
@@ -402,13 +369,6 @@ describe.each(ways)('commands that wait for limits, %s memory', (way) => {
     const before = drive.seen.length;
     await server.close();
     expect([drive.closed, drive.seen.length, server.clock.timers]).toEqual([true, before, 0]);
-  });
-
-  test('keep no format, and fail by it as others do', async () => {
-    const made = await waits(way);
-    const { driver, queue, cids } = made;
-    await driver.adminCommand({ opcode: AdminOpcode.formatNvm, nsid: 1, cdw10: 0 });
-    for (const cid of cids) expect((await queue.completion(cid)).status).toBe(Status.formatInProgress);
   });
 
   test('find their namespace gone when it is deleted; one with the same nsid has no limits', async () => {
