@@ -30,7 +30,7 @@ export interface CommandLine {
   /** The device's page for browsers, with --panel. */
   readonly panel?: PanelPage;
   /** Adds what this daemon alone has. */
-  options(program: Command): void;
+  options?(program: Command): void;
 }
 
 /** Where answers to --help and --version go. */
@@ -58,7 +58,7 @@ export function parseCommandLine<Options>(
     .exitOverride()
     .configureOutput({ writeOut: print, writeErr: () => {} });
   if (line.panel !== undefined) program.option('--panel <port>', panelHelp);
-  line.options(program);
+  line.options?.(program);
   try {
     program.parse(args, { from: 'user' });
   } catch (error) {

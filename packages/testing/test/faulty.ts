@@ -31,6 +31,10 @@ export class Faulty implements PciDevice {
     this.bars = { 0: { kind: 'memory32', sizeBytes: 0x1000, windows } };
   }
 
+  interruptLevel(): boolean {
+    return false;
+  }
+
   reset(): void {
     this.registers.reset();
   }

@@ -38,6 +38,9 @@ class Shelf implements PciDevice {
   constructor(host: Host) {
     this.host = host;
   }
+  interruptLevel(): boolean {
+    return false;
+  }
   reset(): void {
     this.resets++;
   }

@@ -61,6 +61,11 @@ describe.each(['in-process', 'socket'] as const)('%s', (transport) => {
   });
 });
 
+test('a device with a pin, and nothing that says its level', async () => {
+  const mute = (host: Host) => Object.assign(new Faulty(host), { interruptLevel: undefined as never });
+  await expect(plug(mute)).rejects.toThrow('a device with `intx` wants an interruptLevel()');
+});
+
 test.each([
   [{ transport: 'quemu' }, 'transport is one of in-process, socket, qemu, not quemu'],
   [{ memory: 'share' }, 'memory is one of shared, messages, late-messages, not share'],

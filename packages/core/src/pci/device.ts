@@ -60,7 +60,7 @@ export interface PciDevice {
    * Requests whose I/O may still touch the guest or the disk, of any generation. The answers to DEVICE_RESET and FLR wait until it is 0.
    */
   readonly inFlight?: number;
-  /** The level of the pin, from state alone. Asked for while MSI and MSI-X are off. */
+  /** The level of the pin, from state alone. Asked for while MSI and MSI-X are off. A device that has `intx` has this. */
   interruptLevel?(): boolean;
   /** A drain took too long: the guest is to see a failed device, and no I/O starts until the old has ended. */
   failed?(reason: string): void;

@@ -35,6 +35,7 @@ export interface MsixCapability {
   functionMasked(): boolean;
 }
 
+/** @throws when the device has a pin and nothing that says its level: it would never interrupt. */
 export function interruptCard(
   device: PciDevice,
   config: ConfigRegisters,
@@ -43,6 +44,8 @@ export function interruptCard(
   busMaster: () => boolean,
 ): InterruptCard {
   const { command, status } = config.header;
+  if (device.identity.interrupts.intx && device.interruptLevel === undefined)
+    throw new Error('a device with `intx` wants an interruptLevel()');
   return {
     state,
     intx: Boolean(device.identity.interrupts.intx),
