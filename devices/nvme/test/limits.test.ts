@@ -18,6 +18,7 @@ import { waitingColumns } from '../src/command/waiting-room.ts';
 import { waitingCommands } from '../src/limits.ts';
 import { namespaceColumns } from '../src/namespaces/namespace.ts';
 import { Status } from '../src/status.ts';
+import { Controlled } from './controlled.ts';
 import { type Machine, pattern, started, type Way, ways } from './machine.ts';
 import { TestDrive } from './test-drive.ts';
 import { testPool } from './test-pool.ts';
@@ -289,26 +290,56 @@ describe.each(ways)('commands that wait for limits, %s memory', (way) => {
     expect(queue.strays).toEqual([]);
   });
 
-  test.each([0, 1])('half %i of a fused operation too, with the other half', async (half) => {
+  /** A fused pair of which the first half has paid for itself. */
+  async function pair() {
     const made = await started(way);
-    const { driver, queue, ram, settle, drive } = made;
+    const { queue, ram, settle } = made;
     limit(made, slow);
     const prp1 = ram.allocate(4096);
-    if (half === 0) await driver.read(queue, 1, 0, 512, blocks);
-    const pair = [NvmOpcode.compare, NvmOpcode.write].map((opcode, index) =>
+    const cids = [NvmOpcode.compare, NvmOpcode.write].map((opcode, index) =>
       queue.push({ opcode, flags: index + 1, nsid: 1, prp1 }),
     );
     queue.ring();
     settle();
     expect(waiting(made)).toBe(1);
-    const { dw0 } = await driver.adminCommand({ opcode: AdminOpcode.abort, cdw10: (pair[half]! << 16) | 1 });
+    return { ...made, cids };
+  }
+  const statusesOf = (queue: QueuePair, cids: readonly number[]) =>
+    Promise.all(cids.map(async (cid) => (await queue.completion(cid)).status));
+
+  test.each([0, 1])('half %i of a fused operation too, with the other half', async (half) => {
+    const made = await pair();
+    const { driver, queue, drive, cids } = made;
+    const { dw0 } = await driver.adminCommand({ opcode: AdminOpcode.abort, cdw10: (cids[half]! << 16) | 1 });
     expect(dw0).toBe(aborted);
-    const statuses = await Promise.all(pair.map(async (cid) => (await queue.completion(cid)).status));
-    expect(statuses).toEqual(half === 0 ? [Status.abortRequested, Status.failedFused] : [0, Status.abortRequested]);
-    expect(drive.seen.filter(({ operation }) => operation === 'write')).toEqual([]);
+    expect(await statusesOf(queue, cids)).toEqual([Status.abortRequested, Status.failedFused]);
+    expect(drive.seen).toEqual([]);
     // Nobody has the range any more.
     limit(made, unlimited);
     await driver.write(queue, 1, 0, pattern(512), blocks);
+  });
+
+  test('the halves of a fused operation wait together, with nothing of the guest’s and in no namespace', async () => {
+    const made = await pair();
+    const { client, ram, driver, queue, cids } = made;
+    client.unmapRam(ram);
+    client.mapRam(ram);
+    pass(made, 1000);
+    expect(await statusesOf(queue, cids)).toEqual([0, 0]);
+    // One second more for the write than for a read.
+    const cid = submit(queue, NvmOpcode.read, ram.allocate(4096));
+    pass(made, 999);
+    expect(queue.poll(cid)).toBeNull();
+    pass(made, 1);
+    expect(queue.poll(cid)?.status).toBe(0);
+    await driver.shutdown();
+  });
+
+  test('the halves of a fused operation keep no drive from being removed once the guest has shut down', async () => {
+    const made = await pair();
+    await made.driver.shutdown();
+    const control = new Controlled(made);
+    expect((await control.ask('DELETE', '/namespaces/1')).status).toBe(204);
   });
 
   test.each(['CC.EN', 'NSSR', 'Function Level Reset', 'DEVICE_RESET'] as const)(

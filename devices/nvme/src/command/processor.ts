@@ -114,12 +114,12 @@ export class Processor implements CommandRunner {
     this.#controller.wake();
   }
 
-  /** Ends the commands of a queue that wait for the limits of a drive, or the one of them with that CID. How many there were. */
+  /** Ends the commands of a queue that wait for the limits of a drive, or the one of them with that CID (a fused operation by that of either half). How many there were. */
   refuseLimited(queue: SubmissionQueue, failure: Failure, cid: number | null = null): number {
     let count = this.waitingRoom.refuse(queue, failure, cid);
     for (const command of this.#commands) {
       if (command === null || command.queue !== queue || !command.isLimited) continue;
-      if (cid !== null && command.cid !== cid) continue;
+      if (cid !== null && command.cid !== cid && command.mate?.cid !== cid) continue;
       count++;
       command.admission.refuse(failure);
       this.unpark(command);

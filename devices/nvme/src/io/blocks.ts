@@ -87,7 +87,9 @@ export function locateBlocks(
       const lengthBytes = blockBytes(command);
       if (lengthBytes > maxTransferBytes) failure = tooLong;
       else if (check !== null) failure = check(controller, command);
-      if (failure === Status.success) failure = admit(controller, command, 1, lengthBytes);
+      // The first half of a fused operation asks for both: nobody waits for limits while the other half has its data.
+      const halves = command.mate === null ? 1 : 2;
+      if (failure === Status.success) failure = admit(controller, command, halves, halves * lengthBytes);
       if (failure === admissionPending) return false;
       if (failure === Status.success) failure = beginData(controller, command, direction, lengthBytes);
     }

@@ -148,6 +148,8 @@ function runSecond(controller: Controller, second: Command, first: Command): boo
     if (second.status === Status.success) second.fail(Status.failedFused);
     return end(controller, second, first);
   }
+  // The first has asked for both.
+  second.admission.granted = true;
   if (second.step < fetched && !fetchBlocks(controller, second, checkWrite) && second.step !== ended) return false;
   if (second.step === ended) shareNamespace(second, first);
   if (second.step === fetched) {
