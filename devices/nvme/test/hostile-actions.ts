@@ -93,6 +93,13 @@ function reap({ machine: { driver } }: HostileScene): void {
   for (const ring of [driver.admin, driver.queues.get(1)]) if (ring !== undefined) ring.reap();
 }
 
+/** Of namespace 1, and what time passes after. */
+const limits = fc.record({
+  iops: fc.option(fc.constantFrom(1, 100, 5000)),
+  bytesPerSecond: fc.option(fc.constantFrom(1, 10_000, 100_000_000)),
+  passMs: fc.constantFrom(0, 1, 10, 1000),
+});
+
 const regions = fc.constantFrom<'island' | 'rom' | 'sink'>('island', 'rom', 'sink');
 
 async function toggle(scene: HostileScene, region: Region): Promise<void> {
@@ -122,6 +129,13 @@ export const hostileAction: fc.Arbitrary<HostileAction> = fc.oneof(
     arbitrary: action('admin', admin, (scene, { opcode, number, size, flags, prp1, prp2 }) => {
       const cdw10 = ((size << 16) | number) >>> 0;
       pushed(scene, 0, encodeCommand({ opcode, nsid: number, prp1, prp2, cdw10, cdw11: flags }, number));
+    }),
+  },
+  {
+    weight: 2,
+    arbitrary: action('limits', limits, ({ machine: { controller, server } }, { passMs, ...drawn }) => {
+      controller.namespaces.allocated(1)?.setLimits(drawn);
+      server.clock.advance(passMs);
     }),
   },
   {

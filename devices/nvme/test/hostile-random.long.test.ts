@@ -14,10 +14,13 @@ test.each(ways)(
     let actions = 0;
     const property = fc.asyncProperty(
       fc.array(hostileAction, { minLength: 1, maxLength: 40, size: '+1' }),
-      async (list) => {
+      fc.boolean(),
+      async (list, isLimited) => {
         const scene = new HostileScene(way);
         const { native, client, server } = scene.machine;
         await scene.start();
+        // Then all but the first that is right waits.
+        if (isLimited) scene.machine.controller.namespaces.allocated(1)!.setLimits({ iops: 1, bytesPerSecond: null });
         for (const one of list) await one.act(scene);
         actions += list.length;
         await scene.recovers();
