@@ -94,7 +94,7 @@ function reap({ machine: { driver } }: HostileScene): void {
 }
 
 /** Of namespace 1, and what time passes after. */
-const limits = fc.record({
+const drawnLimits = fc.record({
   iops: fc.option(fc.constantFrom(1, 100, 5000)),
   bytesPerSecond: fc.option(fc.constantFrom(1, 10_000, 100_000_000)),
   passMs: fc.constantFrom(0, 1, 10, 1000),
@@ -129,13 +129,6 @@ export const hostileAction: fc.Arbitrary<HostileAction> = fc.oneof(
     arbitrary: action('admin', admin, (scene, { opcode, number, size, flags, prp1, prp2 }) => {
       const cdw10 = ((size << 16) | number) >>> 0;
       pushed(scene, 0, encodeCommand({ opcode, nsid: number, prp1, prp2, cdw10, cdw11: flags }, number));
-    }),
-  },
-  {
-    weight: 2,
-    arbitrary: action('limits', limits, ({ machine: { controller, server } }, { passMs, ...drawn }) => {
-      controller.namespaces.allocated(1)?.setLimits(drawn);
-      server.clock.advance(passMs);
     }),
   },
   {
@@ -276,5 +269,16 @@ export const hostileAction: fc.Arbitrary<HostileAction> = fc.oneof(
       scene.machine.settle(10);
       scene.machine.driver.trapped.tail(2, 2);
     }),
+  },
+);
+
+/** What a person does meanwhile, to a controller of this process. */
+export const limitsAction: fc.Arbitrary<HostileAction> = action(
+  'limits',
+  drawnLimits,
+  (scene, { passMs, ...limits }) => {
+    const { controller, server } = scene.machine;
+    controller.namespaces.allocated(1)?.setLimits(limits);
+    server.clock.advance(passMs);
   },
 );

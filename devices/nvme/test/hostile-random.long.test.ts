@@ -1,6 +1,7 @@
+import { unlimited } from '@sidecard/block';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { hostileAction } from './hostile-actions.ts';
+import { hostileAction, limitsAction } from './hostile-actions.ts';
 import { HostileScene } from './hostile-scene.ts';
 import { ways } from './machine.ts';
 
@@ -13,17 +14,23 @@ test.each(ways)(
   async (way) => {
     let actions = 0;
     const property = fc.asyncProperty(
-      fc.array(hostileAction, { minLength: 1, maxLength: 40, size: '+1' }),
+      fc.array(fc.oneof({ weight: 20, arbitrary: hostileAction }, limitsAction), {
+        minLength: 1,
+        maxLength: 40,
+        size: '+1',
+      }),
       fc.boolean(),
       async (list, isLimited) => {
         const scene = new HostileScene(way);
-        const { native, client, server } = scene.machine;
+        const { native, client, server, controller } = scene.machine;
         await scene.start();
         // Then all but the first that is right waits.
-        if (isLimited) scene.machine.controller.namespaces.allocated(1)!.setLimits({ iops: 1, bytesPerSecond: null });
+        if (isLimited) controller.namespaces.allocated(1)!.setLimits({ iops: 1, bytesPerSecond: null });
         for (const one of list) await one.act(scene);
         actions += list.length;
+        controller.namespaces.allocated(1)?.setLimits(unlimited);
         await scene.recovers();
+        expect(controller.processor.waitingRoom.count).toBe(0);
         // Everything of the client goes with it.
         client.close();
         server.settle();
