@@ -73,9 +73,9 @@ export class Limiter {
   /** Holds at once, also for those that wait: without limits they all go, in their order. */
   set(limits: Limits): void {
     const nowMs = this.#clock.now();
-    this.#limits = limits;
     this.#operations.setRate(limits.iops, nowMs);
     this.#bytes.setRate(limits.bytesPerSecond, nowMs);
+    this.#limits = limits;
     this.limited = this.#operations.limited || this.#bytes.limited;
     this.#stopTimer();
     if (this.limited) this.#letGo();

@@ -17,6 +17,7 @@ export class TokenBucket {
 
   /** Sets the rate; null: no limit. What was taken in advance stays taken, in tokens; what was saved up is gone. */
   setRate(perSecond: number | null, nowMs: number): void {
+    if (perSecond !== null && !(perSecond > 0)) throw new Error(`a limit of ${perSecond} in a second`);
     const ahead = this.#tokenMs > 0 ? Math.max(0, this.dueMs - nowMs) / this.#tokenMs : 0;
     this.#tokenMs = perSecond === null ? 0 : 1000 / perSecond;
     this.dueMs = nowMs + ahead * this.#tokenMs;

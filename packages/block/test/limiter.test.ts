@@ -333,6 +333,12 @@ describe('a change', () => {
     expect(next.times).toBe(1);
   });
 
+  test.each([0, -1, Number.NaN])('to %d is a mistake, and no way to say that there is none', (rate) => {
+    expect(() => limiter.set(limits(rate))).toThrow('in a second');
+    expect(() => limiter.set(limits(null, rate))).toThrow('in a second');
+    expect(limiter.limits).toEqual(unlimited);
+  });
+
   test('of one limit leaves the other', () => {
     limiter.set(limits(100, 1000));
     const order = crowd(100, 1000);
