@@ -2,7 +2,7 @@ import { type ControlRequest, type DeviceControl, type Metric, Refusal, type Sch
 import type { Idio16 } from './card.ts';
 import { bitsOf, inputNames, type Levels, levelsOf, maskOf, outputNames } from './lines.ts';
 import { Pulses } from './pulses.ts';
-import { playWave, type WaveStep } from './wave.ts';
+import { type WaveStep, Waves } from './waves.ts';
 
 const level = { enum: [0, 1] };
 const flag = { type: 'boolean' };
@@ -63,6 +63,7 @@ export function control(card: Idio16): DeviceControl {
     pulses.end(mask);
     card.setTerminals(bitsOf(inputNames, levels), mask);
   };
+  const waves = new Waves(card.host.clock, set);
   return {
     routes: [
       {
@@ -130,13 +131,12 @@ export function control(card: Idio16): DeviceControl {
         refusals: { 409: 'The inputs are wired to the outputs.' },
         handle: async ({ body: { startMs, steps } }: ControlRequest<Wave>) => {
           refuseLoopback();
-          const { clock } = card.host;
-          const nowMs = clock.now();
+          const nowMs = card.host.clock.now();
           if (startMs !== undefined && startMs > nowMs + longestMs)
             throw new Refusal(400, `startMs is more than a minute away: it is ${nowMs} now`);
           const early = steps.findIndex(({ ms }, index) => index > 0 && ms < steps[index - 1]!.ms);
           if (early > 0) throw new Refusal(400, `step ${early} is before the one before it`);
-          return { latestMs: await playWave(clock, startMs ?? nowMs, steps, set) };
+          return { latestMs: await waves.play(startMs ?? nowMs, steps) };
         },
       },
     ],

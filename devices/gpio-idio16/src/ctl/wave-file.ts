@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { text } from 'node:stream/consumers';
 import { UsageError } from '@sidecard/daemon';
 import { inputNames, type Levels } from '../lines.ts';
-import type { WaveStep } from '../wave.ts';
+import type { WaveStep } from '../waves.ts';
 
 /** Reads a wave. @throws UsageError where it is none, with the line. */
 export async function readWave(file: string): Promise<WaveStep[]> {

@@ -1,6 +1,6 @@
 import { setTimeout } from 'node:timers/promises';
 import type { ControlClient } from '@sidecard/daemon';
-import type { WaveStep } from '../wave.ts';
+import type { WaveStep } from '../waves.ts';
 
 /** A part of a wave has steps of this time, and no more of them than fit into a request's body. */
 const partMs = 1000;
@@ -40,7 +40,7 @@ interface Part {
   readonly part: WaveStep[];
 }
 
-/** Steps at the same time are in the same part: nothing else keeps their order. */
+/** Steps at the same time are in the same part: those of two are in the order in which they come. */
 function partsOf(steps: readonly WaveStep[]): Part[] {
   const parts: Part[] = [];
   for (const { ms, inputs } of steps) {
