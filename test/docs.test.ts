@@ -14,7 +14,7 @@ function blocksOf(page: string): { file: string; code: string }[] {
   return blocks.map(([, first = '', code = '']) => ({ file: /^\/\/ (\S+\.ts)$/.exec(first)?.[1] ?? '', code }));
 }
 
-describe.each([guide, 'packages/testing/README.md'])('%s', (page) => {
+describe.each([guide, 'docs/write-a-device.md', 'packages/testing/README.md'])('%s', (page) => {
   test('has code of files that are tested, and as it is there', () => {
     expect(blocksOf(page)).not.toEqual([]);
     for (const { file, code } of blocksOf(page)) {

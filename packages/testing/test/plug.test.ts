@@ -56,6 +56,8 @@ describe.each(['in-process', 'socket'] as const)('%s', (transport) => {
       await expect(plug(thrower, { transport })).rejects.toThrow('no such card');
       const nobody = (host: Host) => Object.assign(new Faulty(host), { identity: { ...identity, vendor: 0xffff } });
       await expect(plug(nobody, { transport })).rejects.toThrow('no function answers');
+      const forgetful = (host: Host) => Object.assign(new Faulty(host), { memoryChanged: thrower });
+      await expect(plug(forgetful, { transport })).rejects.toThrow('no such card');
     }
     await expect.poll(openFds).toBeLessThanOrEqual(before);
   });

@@ -100,7 +100,8 @@ export async function found<T extends AttachedDevice>(slot: Slot, find: () => T)
   try {
     return find();
   } catch (error) {
-    await slot.close();
+    // What happens now is not the reason.
+    await slot.close().catch(() => {});
     throw error;
   }
 }
