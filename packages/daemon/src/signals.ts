@@ -1,6 +1,10 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Server } from '@sidecard/core';
 import { oneLine } from './errors.ts';
 import type { Logger } from './logger.ts';
+
+/** How long work with files may still take when all else has ended, ms. */
+const filesMs = 1000;
 
 /**
  * What signals do, from before the socket is there: SIGTERM and SIGINT end the daemon, the second one at once; SIGHUP has the device look again at
@@ -55,6 +59,7 @@ export class Signals {
   async #close(): Promise<void> {
     try {
       await this.#server?.close();
+      await this.#filesAnswered();
       this.#log.info({}, 'ended');
       this.#exit(0);
     } catch (error) {
@@ -63,8 +68,23 @@ export class Signals {
     }
   }
 
+  async #filesAnswered(): Promise<void> {
+    for (const end = performance.now() + filesMs; isAtFiles(); await sleep(10)) {
+      if (performance.now() < end) continue;
+      this.#log.warn({}, 'a file system does not answer: nobody waits for it any more');
+      return;
+    }
+  }
+
   #exit(code: number): never {
     this.#log.flush();
+    // Node joins its threads as it exits, and one that waits for a file system would keep the process, with its locks, for as long.
+    if (isAtFiles()) process.kill(process.pid, 'SIGKILL');
     process.exit(code);
   }
+}
+
+/** Threads of the process have files to open, read or change. */
+function isAtFiles(): boolean {
+  return process.getActiveResourcesInfo().some((name) => name.startsWith('FSReq'));
 }

@@ -50,3 +50,14 @@ test('SIGHUP while it ends changes nothing', async () => {
   for (const signal of ['SIGHUP', 'SIGINT', 'SIGHUP'] as const) daemon.signal(signal);
   expect(await daemon.exited).toBe(0);
 });
+
+test.each(['SIGTERM', 'twice'])('ends while a file system does not answer, %s', async (how) => {
+  await start('hangs');
+  daemon.signal('SIGHUP');
+  await daemon.logged('looked again');
+  daemon.signal('SIGTERM');
+  await daemon.logged('ending: no more commands');
+  if (how === 'twice') daemon.signal('SIGTERM');
+  await daemon.exited;
+  expect(daemon.log).toContain(how === 'twice' ? 'ending at once' : 'a file system does not answer');
+});

@@ -32,8 +32,12 @@ export class Checks {
       if (values.length > 1) throw new Refusal(400, `the query has ${name} ${values.length} times`);
       query[name] = values[0];
     }
-    const given = { ...path };
+    const given: { [name: string]: unknown } = { ...path };
     check(texts, this.#parameters, given, 'the path');
+    // One number has one path: 0x1, +1 and 1e0 are others.
+    for (const [name, value] of Object.entries(given)) {
+      if (String(value) !== path[name]) throw new Refusal(400, `the path/${name} must be ${value} as it is written`);
+    }
     check(texts, this.#query, query, 'the query');
     return { ...query, ...given };
   }

@@ -27,6 +27,10 @@ describe('what is asked well', () => {
     expect((await rig.ask('GET', '/lamps/7?how=long')).json).toEqual({ parameters: { number: 7, how: 'long' } });
   });
 
+  test.each(['0x7', '+7', '7.0', '7e0', '07', '%207', '7%0a'])('has no number %s in its path', async (number) => {
+    expect((await rig.ask('GET', `/lamps/${number}`)).status).toBe(400);
+  });
+
   test('may come in pieces, and in chunks', async () => {
     const answer = await rig.ask(
       'PATCH',
