@@ -119,6 +119,8 @@ test('what cannot be is refused, in one line, and nothing has changed', async ()
       `${at('formatted.img')}: was formatted to blocks of 4096 bytes, not 512 (leave lba= out to take it as it is)`,
     ],
     [at('noted.img'), 409, `${at('noted.img')}.nvme.json: is no JSON`],
+    ['mem:1M\0readonly', 400, '--drive mem:1M\0readonly: a zero byte'],
+    [`${at('vast.img')},size=7P`, 507, `drive ${at('vast.img')}: EFBIG: file too large`],
     ['mem:17T', 400, '--drive mem:17T: mem: is 16T at most'],
   ] as const) {
     await expect(post(drive), drive).rejects.toMatchObject({ status, message: reason });

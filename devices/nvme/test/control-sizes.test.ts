@@ -137,9 +137,59 @@ describe.each(ways)('PATCH /namespaces/{nsid}, %s memory', (way) => {
     await control.pass();
     await controller.quiesce();
     expect([drive.closed, resized.answer]).toEqual([true, null]);
+    // A descriptor that was closed may be another file's by now.
+    for (const [method, path] of [
+      ['PATCH', '/namespaces/1'],
+      ['POST', '/namespaces/1/remeasure'],
+    ] as const) {
+      expect((await control.ask(method, path, { sizeBytes: 4 * mib })).status).toBe(503);
+    }
     goOn();
     expect((await control.answered(resized)).status).toBe(200);
     expect(log.lines.filter(({ level }) => level === 'error')).toEqual([]);
+  });
+
+  test('the daemon ends while one is being removed or formatted that waits for a host that hangs', async () => {
+    for (const also of ['DELETE', 'format'] as const) {
+      const { control, controller, drive, driver } = await controlled(way);
+      drive.setSize = () => new Promise(() => {});
+      control.begin('PATCH', '/namespaces/1', { sizeBytes: 2 * mib });
+      await control.pass();
+      if (also === 'DELETE') control.begin('DELETE', '/namespaces/1');
+      else driver.admin.submit({ opcode: AdminOpcode.formatNvm, nsid: 1 });
+      await control.pass();
+      let ended = false;
+      controller.quiesce().then(() => {
+        ended = true;
+      });
+      await control.pass();
+      expect([also, ended, drive.closed]).toEqual([also, true, true]);
+    }
+  });
+
+  test('one that the guest was given while it could not be cut: it is told that it has its size again', async () => {
+    const { control, drive, driver } = await controlled(way);
+    await control.ask('POST', '/namespaces/1/detach');
+    await changed(driver);
+    let refuse = () => {};
+    drive.setSize = async (sizeBytes) => {
+      const was = drive.geometry.sizeBytes;
+      drive.geometry.sizeBytes = sizeBytes;
+      await new Promise<void>((resolve) => {
+        refuse = resolve;
+      });
+      drive.geometry.sizeBytes = was;
+      throw new DriveError('failure', 'drive x: no', 5);
+    };
+    const cut = control.begin('PATCH', '/namespaces/1', { sizeBytes: mib / 2, shrink: true });
+    await control.pass();
+    await control.ask('POST', '/namespaces/1/attach');
+    expect(await changed(driver)).toEqual([1]);
+    expect((await driver.identifyNamespace(1)).sizeBlocks).toBe(1024);
+    refuse();
+    expect((await control.answered(cut)).status).toBe(409);
+    expect((await driver.identifyNamespace(1)).sizeBlocks).toBe(2048);
+    expect(await changed(driver)).toEqual([1]);
   });
 
   test('in the middle of a reset, of a shutdown, and while the guest is down', async () => {

@@ -38,6 +38,8 @@ const MAX_STALL_MS = 86_400_000;
  */
 export function parseDrive(text: string): DriveOptions {
   if (text === '') throw usage(text, 'no file');
+  // No path has one, and a person has no way to say it but by a control socket.
+  if (text.includes('\0')) throw usage(text, 'a zero byte');
   const parts = split(text);
   const options: Reading = {
     kind: 'file',

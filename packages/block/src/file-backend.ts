@@ -61,6 +61,8 @@ export class FileBackend implements BlockBackend {
   readonly #bounced: BouncedAccess | null;
   readonly #discards: boolean;
   #closing: Promise<void> | null = null;
+  /** Its file is being given another size: until then what it has says nothing. */
+  #resizing = false;
   /** It has been written to. */
   #changed = false;
   readonly #steps: FileSteps;
@@ -151,6 +153,7 @@ export class FileBackend implements BlockBackend {
   }
 
   remeasure(): boolean {
+    if (this.#resizing) return false;
     const { log, native } = this.#host;
     const drive = this.description;
     const fileBytes = native.fileSize(this.#image.fd);
@@ -172,7 +175,9 @@ export class FileBackend implements BlockBackend {
     const was = this.geometry.sizeBytes;
     // Nothing new comes to what is cut off.
     if (sizeBytes < was) this.geometry.sizeBytes = sizeBytes;
+    this.#resizing = true;
     const errno = await truncateFile(native, this.#image.fd, sizeBytes);
+    this.#resizing = false;
     if (errno !== 0) {
       this.geometry.sizeBytes = was;
       throw new DriveError('failure', `drive ${this.description}: ${errnoText(errno)}`, errno);

@@ -49,7 +49,7 @@ export function openImage(options: DriveOptions, host: DriveHost): ImageFile {
   const fd = host.native.open(path, access | direct | create, 0o600);
   if (fd < 0) {
     if (direct !== 0 && fd === -EINVAL) throw failure(path, 'its file system has no O_DIRECT (cache=none)');
-    throw failure(path, errnoText(-fd));
+    throw failure(path, errnoText(-fd), -fd);
   }
   try {
     lock(options, host, fd);
@@ -97,7 +97,7 @@ function lock(options: DriveOptions, host: DriveHost, fd: number): void {
 
 function grow(native: Native, fd: number, options: DriveOptions): void {
   const result = native.truncate(fd, options.sizeBytes!);
-  if (result < 0) throw failure(options.path, errnoText(-result));
+  if (result < 0) throw failure(options.path, errnoText(-result), -result);
 }
 
 function measure(options: DriveOptions, host: DriveHost, fd: number): ImageFile {
@@ -185,6 +185,6 @@ function reason(error: unknown): string {
   return errno === undefined ? String(error) : errnoText(Math.abs(errno));
 }
 
-function failure(path: string, why: string): DriveError {
-  return new DriveError('failure', `drive ${path}: ${why}`);
+function failure(path: string, why: string, errno = 0): DriveError {
+  return new DriveError('failure', `drive ${path}: ${why}`, errno);
 }

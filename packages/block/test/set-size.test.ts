@@ -122,6 +122,30 @@ test('what the host refuses is an error with its number, and the drive is as it 
   expect(await filled(0)).toEqual([9]);
 });
 
+test('while an image is being cut nobody takes its old size for a new one, and writes where it will be gone', async () => {
+  open(image());
+  const { ftruncate } = fs;
+  let goOn = () => {};
+  fs.ftruncate = ((...args: Parameters<typeof ftruncate>) => {
+    goOn = () => ftruncate(...args);
+  }) as never;
+  syncBuiltinESMExports();
+  try {
+    const cut = sized(MIB / 2);
+    // SIGHUP.
+    expect(drive.remeasure()).toBe(false);
+    expect(await fill(MIB - 4096, 1)).toBe(EINVAL);
+    goOn();
+    await cut;
+  } finally {
+    fs.ftruncate = ftruncate;
+    syncBuiltinESMExports();
+  }
+  expect([drive.geometry.sizeBytes, statSync(image()).size]).toEqual([MIB / 2, MIB / 2]);
+  truncateSync(image(), MIB);
+  expect(drive.remeasure()).toBe(true);
+});
+
 test('memory grows and is cut, over windows of a GiB', async () => {
   open('mem:1536M');
   expect(await fill(0, 1)).toBe(0);

@@ -5,7 +5,7 @@ import type { Namespace } from '../namespaces/namespace.ts';
 import { describeNamespace, namespaceSchema } from './namespace-record.ts';
 import { findNamespace, noNamespace, nsidParameter, type OfNamespace } from './namespace-routes.ts';
 import { measurable } from './reach.ts';
-import { checkStays, refused } from './refused.ts';
+import { checkStays, ending, refused } from './refused.ts';
 
 interface NewSize {
   readonly sizeBytes: number;
@@ -29,11 +29,20 @@ const body = {
 export function sizeRoutes(controller: Controller): Route[] {
   /** Those under way. */
   const resizing = new WeakSet<Namespace>();
-  const find = (parameters: OfNamespace) => {
-    const namespace = findNamespace(controller, parameters);
+  const check = (namespace: Namespace) => {
+    const { jobs, namespaces } = controller;
+    if (jobs.stopping) throw ending;
+    if (namespaces.allocated(namespace.nsid) !== namespace)
+      throw new Refusal(404, `namespace ${namespace.nsid} is gone`);
     checkStays(namespace);
     checkHasSize(namespace);
     if (resizing.has(namespace)) throw new Refusal(409, `namespace ${namespace.nsid} is being resized`);
+  };
+  /** Waits for the file system. What there is then is looked at again, at once before it is used. */
+  const find = async (parameters: OfNamespace) => {
+    const namespace = findNamespace(controller, parameters);
+    check(namespace);
+    await measurable(namespace.drive);
     return namespace;
   };
   return [
@@ -49,18 +58,18 @@ export function sizeRoutes(controller: Controller): Route[] {
         409: 'It cannot have another size, or not now.',
         500: 'It has the size, but the flush after it has failed.',
         507: 'There is no room for it.',
+        503: 'The daemon ends.',
       },
       handle: async ({ body, parameters }: ControlRequest<NewSize, OfNamespace>) => {
-        await measurable(find(parameters).drive);
-        const namespace = find(parameters);
+        const namespace = await find(parameters);
+        check(namespace);
         checkSize(namespace, body);
         resizing.add(namespace);
-        // It is there until this has ended.
-        namespace.enter();
+        const letGo = keep(controller, namespace);
         try {
           await resize(controller, namespace, body.sizeBytes);
         } finally {
-          namespace.leave();
+          letGo();
           resizing.delete(namespace);
         }
         return describeNamespace(namespace);
@@ -72,10 +81,10 @@ export function sizeRoutes(controller: Controller): Route[] {
       summary: 'Looks whether somebody has resized the image or device, and tells the guest. Answers the namespace.',
       parameters: nsidParameter,
       answer: namespaceSchema,
-      refusals: { ...noNamespace, 409: 'It is being removed or resized, or is of the pool.' },
+      refusals: { ...noNamespace, 409: 'It is being removed or resized, or is of the pool.', 503: 'The daemon ends.' },
       handle: async ({ parameters }: ControlRequest<unknown, OfNamespace>) => {
-        await measurable(find(parameters).drive);
-        const namespace = find(parameters);
+        const namespace = await find(parameters);
+        check(namespace);
         if (namespace.backend.remeasure()) controller.changed.attributes(namespace);
         return describeNamespace(namespace);
       },
@@ -108,6 +117,16 @@ function checkSize(namespace: Namespace, { sizeBytes, shrink = false }: NewSize)
   }
 }
 
+/** It is there until what this answers is called, or the daemon ends, which waits for no host that hangs. */
+function keep({ jobs }: Controller, namespace: Namespace): () => void {
+  const letGo = () => {
+    if (jobs.whenStopping.delete(letGo)) namespace.leave();
+  };
+  namespace.enter();
+  jobs.whenStopping.add(letGo);
+  return letGo;
+}
+
 async function resize(controller: Controller, namespace: Namespace, sizeBytes: number): Promise<void> {
   const { backend, uncorrectable, nsid } = namespace;
   const was = backend.geometry.sizeBytes;
@@ -117,6 +136,8 @@ async function resize(controller: Controller, namespace: Namespace, sizeBytes: n
     controller.changed.attributes(namespace);
     if (sizeBytes < was && (uncorrectable.unmark(sizeBytes, was)?.length ?? 0) > 0) await uncorrectable.save();
   } catch (error) {
+    // Given to the guest meanwhile, it has had the smaller size.
+    if (sizeBytes < was) controller.changed.attributes(namespace);
     throw refused(error);
   }
   // The daemon closes its drives, and flushes them.

@@ -22,6 +22,8 @@ export const JobStep = { working: 64, answered: 65 } as const;
 export class Jobs {
   /** The daemon ends: what is under way is left where a start finds it. */
   stopping = false;
+  /** Called when it begins to. */
+  readonly whenStopping = new Set<() => void>();
   readonly #controller: Controller;
   readonly #running = new Set<Promise<void>>();
   /** Of `exclusive`: the end of the last, and how many have not ended. */
@@ -96,6 +98,7 @@ export class Jobs {
   /** Has everything end where it is; resolves when it has. */
   async stop(): Promise<void> {
     this.stopping = true;
+    for (const tell of this.whenStopping) tell();
     while (this.#running.size > 0) await Promise.all(this.#running);
   }
 }
