@@ -37,12 +37,9 @@ for (const release of otherReleases) {
         { socket: disk.socket, addr: shares ? '8' : '5' },
       ];
       const kernelArguments = shares ? 'pci=nomsi' : '';
-      // QEMU without KVM takes an interrupt line back at the next access to a BAR, and Linux makes none after an interrupt where the disk offers shadow
-      // doorbells, as it does when it has the guest's memory.
       guest = await Guest.boot({
         kernel: release,
         kernelArguments,
-        sharedMemory: !shares,
         devices,
         args: monitor.args,
       });

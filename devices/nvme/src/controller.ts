@@ -147,7 +147,7 @@ export class Controller implements PciDevice {
   }
 
   interruptLevel(): boolean {
-    return this.interrupts.level;
+    return this.interrupts.pin();
   }
 
   wake(): void {

@@ -57,7 +57,7 @@ export class CompletionInterrupts {
     const queues = this.#controller.queues.activeCompletion;
     for (let index = 0; index < queues.length; index++) {
       const queue = queues[index]!;
-      if (queue.vector === vector && queue.interruptsEnabled && queue.visible) return true;
+      if (queue.vector === vector && this.#tellsOf(queue)) return true;
     }
     return false;
   }
@@ -79,14 +79,30 @@ export class CompletionInterrupts {
     if (this.#pin) this.#controller.host.interrupt.update();
   }
 
-  /** INTA#: a queue that interrupts has entries that the guest has not consumed. */
+  /**
+   * INTA#, as the client is told of it: with the heads that the guest has written by now. With shadow doorbells the next of them is asked for as a trapped write:
+   * QEMU without KVM takes the line back only at an access to a BAR, and a guest whose line stays up is interrupted without end.
+   */
+  pin(): boolean {
+    const { doorbells, queues } = this.#controller;
+    if (!doorbells.polled || !this.level) return this.level;
+    doorbells.lookAtHeads();
+    if (!doorbells.shadow.enabled) return this.level;
+    for (const queue of queues.activeCompletion) if (this.#tellsOf(queue)) doorbells.shadow.askForHead(queue);
+    return this.level;
+  }
+
+  /** By state alone: a queue that interrupts has entries that the guest has not consumed. */
   get level(): boolean {
     if (this.#masked(0)) return false;
     const queues = this.#controller.queues.activeCompletion;
     for (let index = 0; index < queues.length; index++) {
-      const queue = queues[index]!;
-      if (queue.interruptsEnabled && queue.visible) return true;
+      if (this.#tellsOf(queues[index]!)) return true;
     }
     return false;
+  }
+
+  #tellsOf(queue: CompletionQueue): boolean {
+    return queue.interruptsEnabled && queue.visible;
   }
 }

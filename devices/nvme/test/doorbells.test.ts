@@ -35,6 +35,26 @@ describe.each(ways)('a mapped page, %s memory', (way) => {
 });
 
 describe('Doorbell Buffer Config', () => {
+  test('what was written before EventIdx was set is seen by the second look', async () => {
+    const { driver, controller, settle } = await started('mapped');
+    const shadow = await driver.useShadowDoorbells();
+    const queue = await driver.createQueues(2);
+    settle();
+    controller.turns.arm();
+    settle();
+    const prp1 = driver.ram.allocate(4096);
+    queue.submit({ opcode: 2, nsid: 1, prp1 });
+    settle();
+    queue.reap();
+    // Its EventIdx is behind, so this one does not ring.
+    const before = shadow.trapped.count;
+    queue.submit({ opcode: 2, nsid: 1, prp1 });
+    expect(shadow.trapped.count).toBe(before);
+    expect(controller.turns.arm()).toBe(false);
+    settle();
+    expect(queue.reap()).toBe(1);
+  });
+
   test('buffers that go away and come back: what was written meanwhile is seen', async () => {
     const { driver, client, ram, controller, settle } = await started('mapped');
     await driver.useShadowDoorbells();

@@ -77,7 +77,8 @@ export class Doorbells {
 
   /** The same for all queues; for the level of INTA#, which falls when they are empty. */
   lookAtHeads(): void {
-    for (const queue of this.#controller.queues.activeCompletion) this.lookAtHead(queue);
+    if (this.shadow.enabled) this.shadow.lookAtHeads();
+    else for (const queue of this.#controller.queues.activeCompletion) this.lookAtHead(queue);
   }
 
   /** A submission queue has been created: what its doorbell was before means nothing. */

@@ -15,7 +15,7 @@ export const shadowBytes = 2 * queueCount * 4;
 /**
  * Doorbells in the guest's memory (NVMe Base 2.0, 5.8 and B.5). While the device is awake it polls them; before it sleeps it sets each
  * EventIdx to the tail or head that it has, and looks once more. A stale EventIdx is only passed again after a whole lap of the queue, so an awake device
- * leaves it as it is. The admin queue has no shadow: drivers do not write it, whatever the specification says.
+ * leaves it as it is, unless the pin is asserted. The admin queue has no shadow: drivers do not write it, whatever the specification says.
  */
 export class ShadowDoorbells {
   readonly #controller: Controller;
@@ -138,6 +138,19 @@ export class ShadowDoorbells {
     return rung;
   }
 
+  /** What is known of the heads by now, trapped or stored. */
+  lookAtHeads(): void {
+    if (this.#trapped) this.#settleTrapped();
+    for (const queue of this.#controller.queues.activeCompletion) this.lookAtHead(queue);
+  }
+
+  /** Asks for a trapped write when entries of this queue are consumed that it has now, and looks once more. */
+  askForHead(queue: CompletionQueue): void {
+    if (queue.id === 0) return;
+    this.#poke(2 * queue.id + 1, queue.head);
+    this.lookAtHead(queue);
+  }
+
   /** Asks for trapped writes from here on, and looks once more: false when something has come meanwhile. */
   arm(heads: boolean): boolean {
     const { queues } = this.#controller;
@@ -147,8 +160,7 @@ export class ShadowDoorbells {
       // Room for two: a pair of fused commands waits for as much.
       if (queue.id === 0 || (!heads && queue.hasRoomFor(2))) continue;
       const had = queue.head;
-      this.#poke(2 * queue.id + 1, had);
-      this.lookAtHead(queue);
+      this.askForHead(queue);
       if (queue.head !== had) quiet = false;
     }
     return quiet;

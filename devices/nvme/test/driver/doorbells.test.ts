@@ -24,26 +24,6 @@ describe('Doorbell Buffer Config', () => {
     expect(queue.reap()).toBe(1);
   });
 
-  test('what was written before EventIdx was set is seen by the second look', async () => {
-    const { driver, controller, settle } = await started('mapped');
-    const shadow = await driver.useShadowDoorbells();
-    const queue = await driver.createQueues(2);
-    await settle();
-    controller.turns.arm();
-    await settle();
-    const prp1 = driver.ram.allocate(4096);
-    queue.submit({ opcode: 2, nsid: 1, prp1 });
-    await settle();
-    queue.reap();
-    // Its EventIdx is behind, so this one does not ring.
-    const before = shadow.trapped.count;
-    queue.submit({ opcode: 2, nsid: 1, prp1 });
-    expect(shadow.trapped.count).toBe(before);
-    expect(controller.turns.arm()).toBe(false);
-    await settle();
-    expect(queue.reap()).toBe(1);
-  });
-
   test('a trapped write counts of a driver that does not write its shadow', async () => {
     const { driver, queue } = await started('mapped');
     await driver.useShadowDoorbells();
