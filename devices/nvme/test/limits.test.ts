@@ -458,6 +458,58 @@ describe.each(ways)('commands that wait for limits, %s memory', (way) => {
     expect([rows.iops[1], rows.bytesPerSecond[1]]).toEqual([1, 0]);
   });
 
+  test('are gone by a reset, also once they may go on and find no slot', async () => {
+    const made = await started(way);
+    const { driver, ram, drive, controller, handle, server } = made;
+    limit(made, slow);
+    const deep = await driver.createQueues(2, { entries: 2048 });
+    const target = ram.allocate(4096);
+    const count = way === 'mapped' ? 1000 : 300;
+    for (let index = 0; index < count; index++) deep.push({ opcode: NvmOpcode.read, nsid: 1, prp1: target });
+    deep.ring();
+    await until(handle.port, () => waiting(made) === count - 1, 'all but the first to wait');
+    drive.stalled = true;
+    limit(made, unlimited);
+    made.settle();
+    expect([waiting(made), controller.processor.waitingRoom.count > 100]).toEqual([0, true]);
+    driver.registers.cc.value = 0;
+    drive.stalled = false;
+    await until(handle.port, () => (driver.registers.csts.value & 1) === 0, 'the reset to end');
+    const before = drive.seen.length;
+    await driver.enable();
+    const queue = await driver.createQueues(1);
+    made.settle();
+    expect([drive.seen.length, controller.inFlight, controller.processor.waitingRoom.count]).toEqual([before, 0, 0]);
+    // Others have their places.
+    limit(made, slow);
+    const cids = Array.from({ length: 4 }, () => submit(queue, NvmOpcode.read, target));
+    for (let seconds = 0; seconds < 5; seconds++) pass(made, 1000);
+    expect(await statusesOf(queue, cids)).toEqual([0, 0, 0, 0]);
+    expect([queue.strays, drive.seen.length, server.clock.timers]).toEqual([[], before + 4, 0]);
+  });
+
+  test('do not begin any more once the guest has shut down, also those that have a slot', async () => {
+    const made = await started(way);
+    const { driver, queue, drive, ram, settle } = made;
+    limit(made, slow);
+    await driver.read(queue, 1, 0, 512, blocks);
+    const sources = [{ lba: 0, blocks: 8 }];
+    const prp1 = ram.allocate(4096);
+    ram.store(prp1, copySources(sources));
+    queue.submit({ ...copyCommand(1, 100, sources), prp1 });
+    submit(queue, NvmOpcode.read, prp1);
+    settle();
+    expect(waiting(made)).toBe(2);
+    await driver.shutdown();
+    const before = drive.seen.length;
+    limit(made, unlimited);
+    settle();
+    expect([waiting(made), drive.seen.length, queue.reap()]).toEqual([0, before, 0]);
+    await driver.enable();
+    settle();
+    expect([drive.seen.length, made.controller.inFlight]).toEqual([before, 0]);
+  });
+
   test('are many, under limits that change all the time: each completes once, and the data is right', async () => {
     const random = generator(11);
     const pick = (count: number) => Math.floor(random() * count);
