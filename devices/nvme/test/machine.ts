@@ -1,5 +1,3 @@
-import type { BlockBackend, DriveHost } from '@sidecard/block';
-import type { MappableMemory } from '@sidecard/core';
 import { FakeNative } from '@sidecard/native';
 import {
   GuestRam,
@@ -7,7 +5,6 @@ import {
   InProcessServer,
   LatePort,
   NvmeDriver,
-  type NvmeDriverOptions,
   PciBus,
   type PciFunctionHandle,
   type QueuePair,
@@ -15,23 +12,11 @@ import {
   VfioUserClient,
   VfioUserPort,
 } from '@sidecard/testing';
-import { Controller, type ControllerOptions } from '../src/index.ts';
-import { TestDrive } from './test-drive.ts';
+import type { Controller } from '../src/index.ts';
+import { type MachineOptions, machineParts, type Way } from './machine-options.ts';
+import type { TestDrive } from './test-drive.ts';
 
-/** Guest memory mapped into the device, with a drive that ends in line; or behind messages, with everything late and out of order. */
-export const ways = ['mapped', 'messages'] as const;
-export type Way = (typeof ways)[number];
-
-export interface MachineOptions extends NvmeDriverOptions {
-  readonly drives?: readonly TestDrive[];
-  /** What the namespaces are of, instead of the drives themselves. */
-  readonly wrap?: (drive: TestDrive, host: DriveHost) => BlockBackend;
-  readonly lbaBytes?: 512 | 4096 | null;
-  readonly fixedFormat?: boolean;
-  readonly controller?: Partial<ControllerOptions>;
-  readonly doorbellPage?: (native: FakeNative) => MappableMemory;
-  readonly ramBytes?: number;
-}
+export { type MachineOptions, type Way, ways } from './machine-options.ts';
 
 export interface Machine {
   readonly native: FakeNative;
@@ -49,37 +34,22 @@ export interface Machine {
 
 /** A machine in this process with an NVMe controller that its driver has not started: for tests that are the client too. Those of driver/ run on every transport. */
 export function machine(way: Way, options: MachineOptions = {}): Machine {
-  const {
-    drives = [new TestDrive(1 << 20)],
-    wrap = (drive: TestDrive): BlockBackend => drive,
-    lbaBytes = null,
-    fixedFormat = false,
-    controller: more,
-    doorbellPage,
-    ramBytes,
-    ...rest
-  } = options;
+  const { drives, ram: size, driver: driverOptions, create } = machineParts(way, options);
   const native = new FakeNative();
   const log = new RecordedLog();
-  const page = doorbellPage === undefined ? null : doorbellPage(native);
   let controller: Controller | null = null;
   const server = new InProcessServer({ native, log }, (host) => {
-    const namespaces = drives.map((drive) => ({ backend: wrap(drive, { ...host, native }), lbaBytes, fixedFormat }));
-    controller = new Controller(host, { drives: namespaces, doorbellPage: page, ...more });
+    controller = create(host, native);
     return controller;
   });
   const client = new VfioUserClient(server.connect()!);
   client.version();
-  const size = ramBytes === undefined ? {} : { sizeBytes: ramBytes };
   const ram = way === 'mapped' ? GuestRam.shared(native, size) : GuestRam.private(size);
   client.mapRam(ram);
-  if (way === 'messages') {
-    client.wire.dma.hold();
-    for (const drive of drives) drive.slow = true;
-  }
+  if (way === 'messages') client.wire.dma.hold();
   const port = new (way === 'mapped' ? VfioUserPort : LatePort)(native, client, ram);
   const handle = new PciBus().add(port);
-  const driver = new NvmeDriver(handle, rest);
+  const driver = new NvmeDriver(handle, driverOptions);
   const settle = (turns = 200) => {
     for (let turn = 0; turn < turns; turn++) port.turn();
   };

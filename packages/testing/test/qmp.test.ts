@@ -1,9 +1,9 @@
 import { mkdtempSync, rmSync } from 'node:fs';
-import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { LineSocket, Qmp } from '@sidecard/testing';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { qemuEnd } from './qemu-end.ts';
 
 let folder: string;
 let lines: LineSocket;
@@ -19,22 +19,10 @@ afterEach(() => {
   rmSync(folder, { recursive: true });
 });
 
-/** QEMU's side: answers each line with whatever `reply` makes of it. */
-function answer(reply: (line: string) => string): Socket {
-  const socket = connect(path);
-  let pending = '';
-  socket.setEncoding('utf8').on('data', (text: string) => {
-    const parts = (pending + text).split('\n');
-    pending = parts.pop() as string;
-    for (const line of parts) socket.write(reply(line));
-  });
-  return socket;
-}
-
 test('the monitor matches replies, errors and events', async () => {
   const qmp = new Qmp(lines);
   const event = qmp.event('RESET');
-  const socket = answer((line) => {
+  const socket = qemuEnd(path, (line) => {
     const { execute, id } = JSON.parse(line);
     if (execute === 'bad')
       return `${JSON.stringify({ id, error: { class: 'GenericError', desc: 'no such thing' } })}\n`;

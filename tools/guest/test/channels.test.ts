@@ -1,9 +1,9 @@
 import { mkdtempSync, rmSync } from 'node:fs';
-import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { LineSocket } from '@sidecard/testing';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { qemuEnd } from '../../../packages/testing/test/qemu-end.ts';
 import { Agent } from '../src/agent.ts';
 
 let folder: string;
@@ -20,18 +20,6 @@ afterEach(() => {
   rmSync(folder, { recursive: true });
 });
 
-/** The other side, as QEMU connects: answers each line with whatever `reply` makes of it. */
-function answer(reply: (line: string) => string): Socket {
-  const socket = connect(path);
-  let pending = '';
-  socket.setEncoding('utf8').on('data', (text: string) => {
-    const parts = (pending + text).split('\n');
-    pending = parts.pop() as string;
-    for (const line of parts) socket.write(reply(line));
-  });
-  return socket;
-}
-
 describe('the agent', () => {
   const done = (line: string): string => {
     const [number, , command] = line.split(' ') as [string, string, string];
@@ -41,7 +29,7 @@ describe('the agent', () => {
   test('runs commands, also those asked for before the guest is up', async () => {
     const agent = new Agent(lines);
     const early = agent.run('one', 1000);
-    const socket = answer(done);
+    const socket = qemuEnd(path, done);
     expect(await early).toEqual({ status: 3, stdout: 'ran one' });
     expect(await agent.run('two\nlines', 1000)).toEqual({ status: 3, stdout: 'ran two\nlines' });
     socket.destroy();
@@ -49,7 +37,7 @@ describe('the agent', () => {
 
   test('counts boots, and gives up commands of the boot before', async () => {
     const agent = new Agent(lines);
-    const socket = answer(() => '');
+    const socket = qemuEnd(path, () => '');
     socket.write('ready 1\n');
     await agent.booted(1);
     const lost = expect(agent.run('sleep', 1000)).rejects.toThrow('the guest was reset during: sleep');

@@ -1,9 +1,5 @@
-import type { BlockBackend, DriveHost } from '@sidecard/block';
-import type { MappableMemory } from '@sidecard/core';
-import type { Native } from '@sidecard/native';
 import {
   NvmeDriver,
-  type NvmeDriverOptions,
   type PciFunctionHandle,
   type PluggedDevice,
   plug,
@@ -12,22 +8,12 @@ import {
   RecordedLog,
 } from '@sidecard/testing';
 import { onTestFinished } from 'vitest';
-import { Controller, type ControllerOptions } from '../../src/index.ts';
-import type { Way } from '../machine.ts';
-import { TestDrive } from '../test-drive.ts';
+import type { Controller } from '../../src/index.ts';
+import { type MachineOptions, machineParts, type Way } from '../machine-options.ts';
+import type { TestDrive } from '../test-drive.ts';
 
-export { pattern, type Way, ways } from '../machine.ts';
-
-export interface MachineOptions extends NvmeDriverOptions {
-  readonly drives?: readonly TestDrive[];
-  /** What the namespaces are of, instead of the drives themselves. */
-  readonly wrap?: (drive: TestDrive, host: DriveHost) => BlockBackend;
-  readonly lbaBytes?: 512 | 4096 | null;
-  readonly fixedFormat?: boolean;
-  readonly controller?: Partial<ControllerOptions>;
-  readonly doorbellPage?: (native: Native) => MappableMemory;
-  readonly ramBytes?: number;
-}
+export { pattern } from '../machine.ts';
+export { type MachineOptions, type Way, ways } from '../machine-options.ts';
 
 export interface Machine {
   readonly slot: PluggedDevice<Controller>;
@@ -48,26 +34,10 @@ export interface Machine {
  * late and out of order, as far as the client lets it (QEMU answers messages in their order).
  */
 export async function machine(way: Way, options: MachineOptions = {}): Promise<Machine> {
-  const {
-    drives = [new TestDrive(1 << 20)],
-    wrap = (drive: TestDrive): BlockBackend => drive,
-    lbaBytes = null,
-    fixedFormat = false,
-    controller: more,
-    doorbellPage,
-    ramBytes,
-    ...rest
-  } = options;
+  const { drives, ram, driver, create } = machineParts(way, options);
   const log = new RecordedLog();
-  if (way === 'messages') for (const drive of drives) drive.slow = true;
-  const slot = await plug(
-    (host, native) => {
-      const namespaces = drives.map((drive) => ({ backend: wrap(drive, { ...host, native }), lbaBytes, fixedFormat }));
-      const page = doorbellPage === undefined ? null : doorbellPage(native);
-      return new Controller(host, { drives: namespaces, doorbellPage: page, ...more });
-    },
-    { log, memory: way === 'mapped' ? 'shared' : 'late-messages', ...(ramBytes !== undefined && { ramBytes }) },
-  );
+  const memory = way === 'mapped' ? 'shared' : 'late-messages';
+  const slot = await plug(create, { log, memory, ...(ram.sizeBytes !== undefined && { ramBytes: ram.sizeBytes }) });
   onTestFinished(() => {
     for (const drive of drives) drive.stalled = false;
     return slot.close();
@@ -77,7 +47,7 @@ export async function machine(way: Way, options: MachineOptions = {}): Promise<M
     controller: slot.device,
     ram: slot.ram,
     handle: slot.function,
-    driver: new NvmeDriver(slot.function, rest),
+    driver: new NvmeDriver(slot.function, driver),
     drive: drives[0]!,
     log,
     settle: () => slot.settle(),
