@@ -279,12 +279,16 @@ test('nothing is allocated for who asks, waits and is let go', () => {
     }
   };
   rounds();
-  const before = process.memoryUsage().heapUsed;
   const wentBefore = went;
-  rounds();
-  expect(went - wentBefore).toBeGreaterThan(200_000);
-  expect(limiter.delayed).toBeGreaterThan(100_000);
-  expect(process.memoryUsage().heapUsed - before).toBeLessThan(1_000_000);
+  // What others of this process allocate meanwhile is not the limiter's: the least of three counts.
+  const grown = [1, 2, 3].map(() => {
+    const before = process.memoryUsage().heapUsed;
+    rounds();
+    return process.memoryUsage().heapUsed - before;
+  });
+  expect(went - wentBefore).toBeGreaterThan(600_000);
+  expect(limiter.delayed).toBeGreaterThan(300_000);
+  expect(Math.min(...grown)).toBeLessThan(1_000_000);
 });
 
 describe('a change', () => {
