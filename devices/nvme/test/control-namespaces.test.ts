@@ -203,6 +203,7 @@ describe.each(ways)('DELETE /namespaces/{nsid}, %s memory', (way) => {
   test('the guest has its event; what it has written is flushed before the drive is closed', async () => {
     const { driver, queue, control, drives } = await controlled(way);
     await driver.write(queue, 2, 0, pattern(512), { blockBytes: 512 });
+    await driver.setFeature(5, 9, 2);
     const event = awaitEvent(driver);
     expect((await control.ask('DELETE', '/namespaces/2')).status).toBe(204);
     expect(drives[1]!.seen.at(-1)).toMatchObject({ operation: 'flush' });
@@ -286,6 +287,52 @@ describe.each(ways)('DELETE /namespaces/{nsid}, %s memory', (way) => {
     expect(driver.registers.csts.shst).toBe(2);
   });
 
+  test('what is under way ends before the flush, and the flush of a shutdown before the drive is closed', async () => {
+    for (const seed of [2, 3, 4, 5, 6, 7]) {
+      const drive = new TestDrive(mib, { seed });
+      const { driver, queue, control, ram } = await controlled(way, { drives: [new TestDrive(mib), drive] });
+      /** What the drive had when it was flushed first, and when it was closed. */
+      const had: number[] = [];
+      const { submit, close } = drive;
+      drive.submit = (request) => {
+        if (request.operation === 'flush' && had.length === 0) {
+          had.push(drive.inFlight);
+          drive.stalled = true;
+        }
+        return submit.call(drive, request);
+      };
+      drive.close = () => {
+        had.push(drive.inFlight);
+        return close.call(drive);
+      };
+      drive.stalled = true;
+      queue.submit({ opcode: 1, nsid: 2, prp1: ram.allocate(4096), cdw12: 7 });
+      await control.pass();
+      const removal = control.begin('DELETE', '/namespaces/2');
+      await control.pass();
+      expect(had).toEqual([]);
+      drive.stalled = false;
+      await control.pass();
+      expect(had).toEqual([0]);
+      driver.registers.cc.shn = 1;
+      await control.pass();
+      // One of the two flushes ends, and later the other.
+      const { poll } = drive;
+      drive.poll = () => {
+        const ended = poll.call(drive);
+        if (ended) drive.stalled = true;
+        return ended;
+      };
+      drive.stalled = false;
+      await control.pass();
+      expect([seed, had, drive.inFlight]).toEqual([seed, [0], 1]);
+      drive.poll = poll;
+      drive.stalled = false;
+      expect((await control.answered(removal)).status).toBe(204);
+      expect([seed, had]).toEqual([seed, [0, 0]]);
+    }
+  });
+
   test('a flush that fails: it is removed, and who asked is told what may be lost', async () => {
     const { driver, queue, control, drives } = await controlled(way);
     const drive = drives[1]!;
@@ -300,8 +347,11 @@ describe.each(ways)('DELETE /namespaces/{nsid}, %s memory', (way) => {
       body: 'drive x: a flush failed (it has been removed)',
     });
     expect([drive.closed, await allocated(driver)]).toEqual([true, [1]]);
-    // Reliability is of those that are there.
+    // Reliability is of those that are there, and another in its place is well.
     expect((await driver.logPage(2, 512))[0]).toBe(0);
+    const { body } = await control.ask('POST', '/namespaces', { drive: 'image.img', nsid: 2 });
+    expect(body).toMatchObject({ nsid: 2, failure: null });
+    await driver.flush(queue, 2);
   });
 
   test('a drive that does not answer in time is asked until it does, and not closed before', async () => {
