@@ -1,4 +1,4 @@
-import { chmod, open, stat } from 'node:fs/promises';
+import { chown, open, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { DriveOptions } from '@sidecard/block';
 
@@ -13,8 +13,8 @@ export async function reach({ kind, path, readOnly }: DriveOptions): Promise<voi
   try {
     const stats = await stat(path).catch(() => null);
     const changed = stats === null ? dirname(path) : path;
-    const { mode } = stats ?? (await stat(changed));
-    if (!readOnly && !stats?.isBlockDevice()) await chmod(changed, mode & 0o7777);
+    // To nobody else. A mode set again would undo what somebody sets meanwhile, and a folder of another group would lose its S_ISGID.
+    if (!readOnly && !stats?.isBlockDevice()) await chown(changed, -1, -1);
     // Others are not opened at all, some would wait for somebody.
     if (stats?.isFile() || stats?.isBlockDevice()) await (await open(path, 'r')).close();
   } catch {
