@@ -403,6 +403,35 @@ describe.each(ways)('DELETE /namespaces/{nsid}, %s memory', (way) => {
     expect((await deleteNamespace(driver, nsid)).status).not.toBe(0);
   });
 
+  test.each([
+    ['DELETE', ''],
+    ['POST', '/attach'],
+    ['POST', '/detach'],
+  ])(
+    '%s%s of one that the guest deletes first is not for the one that it makes in its place',
+    async (method, action) => {
+      const { pool } = testPool();
+      const { driver, control, controller } = await controlled(way, {
+        drives: [new TestDrive(mib)],
+        controller: { pool },
+      });
+      const nsid = (await createNamespace(driver, { nsze: 2048 })).dw0;
+      const { promise, resolve } = Promise.withResolvers<void>();
+      const before = controller.jobs.inTurn(() => promise);
+      const deleted = deleteNamespace(driver, nsid);
+      const made = createNamespace(driver, { nsze: 1024 });
+      await control.pass();
+      const asked = control.begin(method, `/namespaces/${nsid}${action}`);
+      await control.pass();
+      resolve();
+      await before;
+      expect(await control.answered(asked)).toEqual({ status: 409, body: `namespace ${nsid} is gone, or going` });
+      expect([(await deleted).status, await made]).toMatchObject([0, { status: 0, dw0: nsid }]);
+      expect((await control.ask('GET', `/namespaces/${nsid}`)).body).toMatchObject({ blocks: 1024, attached: false });
+      expect(pool.folder.files().length).toBe(1);
+    },
+  );
+
   test('the daemon ends meanwhile: nothing is left open', async () => {
     const { server, controller, control, drives } = await controlled(way);
     drives[1]!.stalled = true;

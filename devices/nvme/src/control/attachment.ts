@@ -21,7 +21,7 @@ export function attachmentRoutes(controller: Controller): Route[] {
     handle: async ({ parameters }: ControlRequest<unknown, OfNamespace>) => {
       const namespace = findNamespace(controller, parameters);
       checkStays(namespace);
-      checkOutcome(controller, await controller.management[action](namespace.nsid, 'person'), namespace.nsid);
+      checkOutcome(controller, await controller.management[action](namespace.nsid, namespace), namespace.nsid);
       return describeNamespace(namespace);
     },
   });

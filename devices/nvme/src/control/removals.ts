@@ -19,7 +19,7 @@ export function removalRoutes(controller: Controller): Route[] {
       parameters: nsidParameter,
       refusals: {
         ...noNamespace,
-        409: 'It is being formatted.',
+        409: 'It is being formatted, or gone.',
         500: 'It is removed, but the last flush has failed: acknowledged data may be lost.',
         503: 'The daemon ends.',
       },
@@ -27,7 +27,7 @@ export function removalRoutes(controller: Controller): Route[] {
         const namespace = findNamespace(controller, parameters);
         const { nsid } = namespace;
         if (namespace.deletable) {
-          checkOutcome(controller, await controller.management.delete(nsid, 'person'), nsid);
+          checkOutcome(controller, await controller.management.delete(nsid, namespace), nsid);
           return;
         }
         condemn(controller, namespace);

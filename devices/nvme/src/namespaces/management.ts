@@ -12,10 +12,11 @@ import type { Pool } from './pool.ts';
 const undeletable = mistake(Status.operationDenied, Field.nsid);
 const leaving = mistake(Status.invalidField, Field.nsid);
 
-/** Who wants it: a guest's work ends with its command, and a guest is told of what it has not done itself. */
-export type Asker = 'guest' | 'person';
-
-/** What is done to the namespaces there are (NVMe Base 2.0, 8.12): each change is durable before its command is answered, and they come one after the other. */
+/**
+ * What is done to the namespaces there are (NVMe Base 2.0, 8.12): each change is durable before its command is answered, and they come one after the other. A
+ * guest's work ends with its command. A person means the namespace that there was when it was asked for (`meant`), and a guest is told of what it has not
+ * done itself.
+ */
 export class NamespaceManagement {
   readonly #controller: Controller;
   readonly #pool: Pool | null;
@@ -55,8 +56,8 @@ export class NamespaceManagement {
   }
 
   /** @param nsid of a namespace, or all of them. What is under way in them ends first. */
-  delete(nsid: number, asker: Asker = 'guest'): Promise<Outcome> {
-    return this.#inTurn(asker, async () => {
+  delete(nsid: number, meant: Namespace | null = null): Promise<Outcome> {
+    return this.#inTurn(meant, async () => {
       const { namespaces, changed } = this.#controller;
       const one = namespaces.allocated(nsid);
       if (one === null && nsid !== allNamespaces) return { failure: namespaces.missing(nsid) };
@@ -75,7 +76,7 @@ export class NamespaceManagement {
         return { failure: this.#failed(error, 'namespaces cannot be deleted') };
       }
       for (const namespace of all) {
-        if (asker === 'person') changed.attributes(namespace);
+        if (meant !== null) changed.attributes(namespace);
         namespaces.detach(namespace);
       }
       for (const namespace of all) await this.#remove(namespace);
@@ -84,21 +85,24 @@ export class NamespaceManagement {
   }
 
   /** To the only controller there is. */
-  attach(nsid: number, asker: Asker = 'guest'): Promise<Outcome> {
-    return this.#inTurn(asker, () => this.#setAttached(nsid, true));
+  attach(nsid: number, meant: Namespace | null = null): Promise<Outcome> {
+    return this.#inTurn(meant, () => this.#setAttached(nsid, true));
   }
 
   /** What is under way in it ends first; for a drive that has stalled nobody else waits. */
-  async detach(nsid: number, asker: Asker = 'guest'): Promise<Outcome> {
-    const outcome = await this.#inTurn(asker, () => this.#setAttached(nsid, false));
+  async detach(nsid: number, meant: Namespace | null = null): Promise<Outcome> {
+    const outcome = await this.#inTurn(meant, () => this.#setAttached(nsid, false));
     if (outcome.failure === Status.success) await this.#controller.namespaces.allocated(nsid)?.settled();
     return outcome;
   }
 
-  #inTurn(asker: Asker, work: () => Promise<Outcome>): Promise<Outcome> {
-    const { jobs } = this.#controller;
-    if (asker === 'guest') return jobs.exclusive(work);
-    return jobs.inTurn(async () => (jobs.stopping ? { failure: Status.internalError } : work()));
+  #inTurn(meant: Namespace | null, work: () => Promise<Outcome>): Promise<Outcome> {
+    const { jobs, namespaces } = this.#controller;
+    if (meant === null) return jobs.exclusive(work);
+    return jobs.inTurn(async () => {
+      if (jobs.stopping) return { failure: Status.internalError };
+      return namespaces.allocated(meant.nsid) === meant ? work() : { failure: leaving };
+    });
   }
 
   async #setAttached(nsid: number, attached: boolean): Promise<Outcome> {
