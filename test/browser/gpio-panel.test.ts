@@ -117,6 +117,8 @@ describe.skipIf(noBrowser)('the panel', () => {
     }
     const [rise = 0, fall = 0, again = 0, end = 0] = (await changes.take(4)).map(({ atMs }) => atMs);
     await rig.panel.shows({ OUT5: 0 });
+    // To the right of it, and not in the same pixel.
+    await sleep(200);
     await rig.daemon.control.patch('/inputs', { IN4: 1 });
     await rig.panel.shows({ IN4: 1 });
     await sleep(200);
