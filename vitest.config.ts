@@ -23,7 +23,7 @@ export default defineConfig({
           env: inProcess,
           include: ['{packages,devices,tools}/*/test/**/*.test.ts', 'test/*.test.ts'],
           // A daemon is another process: there is no in-process of it.
-          exclude: ['**/node_modules/**', '**/*.long.test.ts', '**/test/driver/daemon.test.ts'],
+          exclude: ['**/node_modules/**', '**/*.long.test.ts', '**/test/driver/daemon*.test.ts'],
           isolate: false,
           testTimeout: 20_000,
         },
