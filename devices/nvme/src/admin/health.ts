@@ -44,16 +44,26 @@ export class Health {
   completed(command: Command): void {
     const { rows } = this;
     const { opcode, readBytes, writtenBytes } = command;
+    const counts = command.namespace === null ? null : command.namespace.counts;
     if (readBytes > 0) {
       rows.readBytes[0] = rows.readBytes[0]! + readBytes;
-      if (opcode !== IoOpcode.verify) rows.readCommands[0] = rows.readCommands[0]! + 1;
+      if (counts !== null) counts[Count.readBytes] = counts[Count.readBytes]! + readBytes;
+      if (opcode !== IoOpcode.verify) this.#readCompleted(counts);
     }
     if (writtenBytes > 0) {
       rows.writtenBytes[0] = rows.writtenBytes[0]! + writtenBytes;
       rows.writeCommands[0] = rows.writeCommands[0]! + 1;
-      if (opcode === IoOpcode.copy) rows.readCommands[0] = rows.readCommands[0]! + 1;
+      if (counts !== null) {
+        counts[Count.writtenBytes] = counts[Count.writtenBytes]! + writtenBytes;
+        counts[Count.writeCommands] = counts[Count.writeCommands]! + 1;
+      }
+      if (opcode === IoOpcode.copy) this.#readCompleted(null);
     }
-    if (command.namespace !== null) count(command.namespace.counts, opcode, readBytes, writtenBytes);
+  }
+
+  #readCompleted(counts: Float64Array | null): void {
+    this.rows.readCommands[0] = this.rows.readCommands[0]! + 1;
+    if (counts !== null) counts[Count.readCommands] = counts[Count.readCommands]! + 1;
   }
 
   /** The machine was reset, or has gone, without shutting the controller down. */
@@ -121,12 +131,4 @@ export class Health {
         return operation === 'read' ? Status.unrecoveredRead : Status.writeFault;
     }
   }
-}
-
-/** The same of one namespace. */
-function count(counts: Float64Array, opcode: number, readBytes: number, writtenBytes: number): void {
-  if (readBytes > 0 && opcode !== IoOpcode.verify) counts[Count.readCommands] = counts[Count.readCommands]! + 1;
-  if (writtenBytes > 0) counts[Count.writeCommands] = counts[Count.writeCommands]! + 1;
-  counts[Count.readBytes] = counts[Count.readBytes]! + readBytes;
-  counts[Count.writtenBytes] = counts[Count.writtenBytes]! + writtenBytes;
 }

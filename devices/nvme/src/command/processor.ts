@@ -201,9 +201,11 @@ export class Processor implements CommandRunner {
 
   #take(queue: SubmissionQueue, wanted: number): Command | null {
     // Where half of the slots are parked, the others are for those that were laid aside.
-    const isCrowded = queue.id !== 0 && this.#parked > (commandSlots - this.#reserve) / 2;
-    if (isCrowded) this.#starved = true;
-    const command = isCrowded ? null : this.occupy(queue, wanted);
+    if (this.#parked !== 0 && queue.id !== 0 && this.#parked > (commandSlots - this.#reserve) / 2) {
+      this.#starved = true;
+      return null;
+    }
+    const command = this.occupy(queue, wanted);
     if (command === null) return null;
     queue.inFlight++;
     queue.fetching++;

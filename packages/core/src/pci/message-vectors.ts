@@ -13,15 +13,16 @@ export class MessageVectors {
   readonly #bits: VectorBits;
   /** Set while messages are held back as a whole: the function is masked, switched off, or may not master the bus. */
   #held = false;
-  /** Up to which vector some may be pending: spares looking when none is. */
-  #pendingBelow: number;
+  /** Up to which vector some may be pending: spares looking when none is, which devices ask at each command. */
+  #pendingBelow = 0;
   /** The client has set vectors up and not switched the index off since. */
   armed = false;
 
   constructor(eventFds: EventFds, count: number, bits: VectorBits) {
     this.#fds = new OwnedFds(eventFds, count);
     this.#bits = bits;
-    this.#pendingBelow = count;
+    // A predecessor may have left some.
+    for (let vector = 0; vector < count; vector++) if (bits.pending(vector)) this.#pendingBelow = vector + 1;
   }
 
   get count(): number {
