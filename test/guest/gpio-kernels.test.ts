@@ -1,7 +1,4 @@
 /** The GPIO driver of an older and of a newer Linux, in short, and an interrupt line that is shared: issue 11, "devices/gpio-idio16". */
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { Guest, otherReleases, provision, startDevice } from '@sidecard/guest';
 import type { DaemonProcess } from '@sidecard/testing';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
@@ -21,7 +18,6 @@ for (const release of otherReleases) {
   const shares = release === 'bookworm';
 
   describe.skipIf(noKernel)(`a GPIO card in Linux of ${release}`, () => {
-    const folder = mkdtempSync(join(tmpdir(), 'sidecard-gpio-'));
     let card: GpioCard;
     let disk: DaemonProcess;
     let monitor: GpioMonitor;
@@ -30,7 +26,7 @@ for (const release of otherReleases) {
     beforeAll(async () => {
       card = await GpioCard.start();
       disk = await startDevice('sidecard-nvme', ['--drive', 'mem:64M']);
-      monitor = await GpioMonitor.listen(join(folder, 'events'));
+      monitor = await GpioMonitor.listen();
       // On q35 slots 4 and 8 have the same interrupt line, and without MSI the disk uses it.
       const devices = [
         { socket: card.device.socket, addr: '4' },
@@ -49,7 +45,6 @@ for (const release of otherReleases) {
     afterAll(async () => {
       await guest?.stop();
       monitor?.close();
-      rmSync(folder, { recursive: true, force: true });
       await card?.stop();
       await disk?.stop();
       await disk?.remove();

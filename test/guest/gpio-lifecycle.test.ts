@@ -1,7 +1,4 @@
 /** GPIO cards whose driver, guest or daemon comes and goes: issue 11, "devices/gpio-idio16". */
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { Guest } from '@sidecard/guest';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { GpioCard, mapInputs } from './gpio-card.ts';
@@ -14,7 +11,6 @@ const driver = '/sys/bus/pci/drivers/pci-idio-16';
 const address = '0000:00:04.0';
 
 describe.skipIf(noGuests)('GPIO cards outlive what drives them', () => {
-  const folder = mkdtempSync(join(tmpdir(), 'sidecard-gpio-'));
   let card: GpioCard;
   let other: GpioCard;
   let monitor: GpioMonitor;
@@ -22,7 +18,7 @@ describe.skipIf(noGuests)('GPIO cards outlive what drives them', () => {
 
   beforeAll(async () => {
     [card, other] = await Promise.all([GpioCard.start(), GpioCard.start()]);
-    monitor = await GpioMonitor.listen(join(folder, 'events'));
+    monitor = await GpioMonitor.listen();
     const devices = [card, other].map(({ device: { socket } }, index) => ({ socket, addr: `${4 + index}` }));
     const rootPort = JSON.stringify({ driver: 'pcie-root-port', id: 'spare', chassis: 1, addr: '1c.0' });
     guest = await Guest.boot({ devices, args: [...monitor.args, '-device', rootPort] });
@@ -31,7 +27,6 @@ describe.skipIf(noGuests)('GPIO cards outlive what drives them', () => {
   afterAll(async () => {
     await guest?.stop();
     monitor?.close();
-    rmSync(folder, { recursive: true, force: true });
     await card?.stop();
     await other?.stop();
   });

@@ -1,5 +1,7 @@
-import { rmSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import type { Guest } from '@sidecard/guest';
 
@@ -20,15 +22,15 @@ export class GpioMonitor {
   /** Of the gpiomon that was started last. */
   readonly events: LineEvent[] = [];
   readonly #name: string;
-  readonly #path: string;
+  readonly #folder: string;
   readonly #server: Server;
   #line: (line: string) => void = () => {};
   #running: { readonly guest: Guest; readonly ended: Promise<unknown> } | null = null;
   #wanted: { readonly count: number; resolve(): void } | null = null;
 
-  private constructor(name: string, path: string, server: Server) {
+  private constructor(name: string, folder: string, server: Server) {
     this.#name = name;
-    this.#path = path;
+    this.#folder = folder;
     this.#server = server;
     server.on('connection', (socket: Socket) => {
       createInterface(socket).on('line', (line) => this.#line(line));
@@ -36,19 +38,20 @@ export class GpioMonitor {
     });
   }
 
-  /** @param path of a new socket, for QEMU to connect to. */
-  static listen(path: string, name = 'events'): Promise<GpioMonitor> {
+  /** Waits for QEMU at a socket in a folder of its own, which is gone when it is closed. */
+  static listen(name = 'events'): Promise<GpioMonitor> {
+    const folder = mkdtempSync(join(tmpdir(), 'sidecard-gpio-'));
     return new Promise((resolve, reject) => {
       const server = createServer();
       server.once('error', reject);
-      server.listen(path, () => resolve(new GpioMonitor(name, path, server)));
+      server.listen(socketIn(folder), () => resolve(new GpioMonitor(name, folder, server)));
     });
   }
 
   /** What QEMU needs for it. */
   get args(): string[] {
     const port = `virtserialport,chardev=${this.#name},name=${this.#name}`;
-    return ['-chardev', `socket,id=${this.#name},path=${this.#path}`, '-device', port];
+    return ['-chardev', `socket,id=${this.#name},path=${socketIn(this.#folder)}`, '-device', port];
   }
 
   /** Watches these lines; resolves when gpiomon does. */
@@ -103,7 +106,7 @@ export class GpioMonitor {
 
   close(): void {
     this.#server.close();
-    rmSync(this.#path, { force: true });
+    rmSync(this.#folder, { recursive: true, force: true });
   }
 
   /** A shell's way to the port. */
@@ -119,4 +122,8 @@ export class GpioMonitor {
     this.#wanted.resolve();
     this.#wanted = null;
   }
+}
+
+function socketIn(folder: string): string {
+  return join(folder, 'events');
 }

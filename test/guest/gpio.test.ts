@@ -1,7 +1,5 @@
 /** What an unchanged Linux does with the GPIO card: issue 11, "devices/gpio-idio16". */
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { resolve } from 'node:path';
 import { Guest } from '@sidecard/guest';
 import { Program } from '@sidecard/testing';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
@@ -15,7 +13,6 @@ const program = resolve(import.meta.dirname, '../../node_modules/.bin/sidecard-g
 const lines = Array.from({ length: 16 }, (_, line) => line);
 
 describe.skipIf(noGuests)('GPIO cards in a Linux guest', () => {
-  const folder = mkdtempSync(join(tmpdir(), 'sidecard-gpio-'));
   let card: GpioCard;
   let looped: GpioCard;
   let monitor: GpioMonitor;
@@ -25,7 +22,7 @@ describe.skipIf(noGuests)('GPIO cards in a Linux guest', () => {
 
   beforeAll(async () => {
     [card, looped] = await Promise.all([GpioCard.start(), GpioCard.start('--loopback')]);
-    monitor = await GpioMonitor.listen(join(folder, 'events'));
+    monitor = await GpioMonitor.listen();
     // Neighbours have interrupt lines of their own: this driver cannot share one.
     const devices = [card, looped].map(({ device: { socket } }, index) => ({ socket, addr: `${4 + index}` }));
     guest = await Guest.boot({ devices, args: monitor.args });
@@ -35,7 +32,6 @@ describe.skipIf(noGuests)('GPIO cards in a Linux guest', () => {
   afterAll(async () => {
     await guest?.stop();
     monitor?.close();
-    rmSync(folder, { recursive: true, force: true });
     await card?.stop();
     await looped?.stop();
   });

@@ -39,8 +39,7 @@ export class CompletionInterrupts {
     if (this.#controller.host.interrupt.mode === 'msi') {
       for (const queue of this.#controller.queues.activeCompletion) {
         const { vector } = queue;
-        if (vector < 32 && ((vectors >>> vector) & 1) !== 0 && queue.interruptsEnabled && queue.visible)
-          this.posted(queue);
+        if (vector < 32 && ((vectors >>> vector) & 1) !== 0 && this.#hasNews(queue)) this.posted(queue);
       }
     }
     this.update();
@@ -52,12 +51,12 @@ export class CompletionInterrupts {
     if (interrupt.isPending(vector) && !this.#tells(vector)) interrupt.withdraw(vector);
   }
 
-  /** A queue that uses the vector has entries that the guest has not consumed. */
+  /** A queue that uses the vector has something to tell. */
   #tells(vector: number): boolean {
     const queues = this.#controller.queues.activeCompletion;
     for (let index = 0; index < queues.length; index++) {
       const queue = queues[index]!;
-      if (queue.vector === vector && this.#tellsOf(queue)) return true;
+      if (queue.vector === vector && this.#hasNews(queue)) return true;
     }
     return false;
   }
@@ -88,21 +87,22 @@ export class CompletionInterrupts {
     if (!doorbells.polled || !this.level) return this.level;
     doorbells.lookAtHeads();
     if (!doorbells.shadow.enabled) return this.level;
-    for (const queue of queues.activeCompletion) if (this.#tellsOf(queue)) doorbells.shadow.askForHead(queue);
+    for (const queue of queues.activeCompletion) if (this.#hasNews(queue)) doorbells.shadow.askForHead(queue);
     return this.level;
   }
 
-  /** By state alone: a queue that interrupts has entries that the guest has not consumed. */
+  /** By state alone: a queue has something to tell. */
   get level(): boolean {
     if (this.#masked(0)) return false;
     const queues = this.#controller.queues.activeCompletion;
     for (let index = 0; index < queues.length; index++) {
-      if (this.#tellsOf(queues[index]!)) return true;
+      if (this.#hasNews(queues[index]!)) return true;
     }
     return false;
   }
 
-  #tellsOf(queue: CompletionQueue): boolean {
+  /** It interrupts, and has entries that the guest has not consumed. */
+  #hasNews(queue: CompletionQueue): boolean {
     return queue.interruptsEnabled && queue.visible;
   }
 }

@@ -125,7 +125,6 @@ export class Turns implements PollSource {
   #updatePin(): void {
     const { host, doorbells, interrupts } = this.#controller;
     if (host.interrupt.mode !== 'intx') return;
-    if (doorbells.polled && interrupts.level) doorbells.lookAtHeads();
     interrupts.update();
     this.#asserted = doorbells.polled && interrupts.level;
   }

@@ -1,4 +1,4 @@
-import { type NvmeCommand, SglType, sglPointer } from '@sidecard/testing';
+import { type NvmeCommand, prpList, SglType, sglPointer } from '@sidecard/testing';
 import { describe, expect, test } from 'vitest';
 import { Status } from '../src/status.ts';
 import { HostileScene } from './hostile-scene.ts';
@@ -7,11 +7,6 @@ import { pattern, ways } from './machine.ts';
 const PAGE = 4096;
 const read = { opcode: 2, nsid: 1 };
 const write = { opcode: 1, nsid: 1 };
-
-/** Entries of a PRP list, or addresses of one. */
-function list(...entries: number[]): Uint8Array {
-  return new Uint8Array(BigUint64Array.from(entries, (entry) => BigInt(entry)).buffer);
-}
 
 describe.each(ways)('pointers to the edges of maps, and to memory that is not for everything, %s memory', (way) => {
   async function scene() {
@@ -35,7 +30,7 @@ describe.each(ways)('pointers to the edges of maps, and to memory that is not fo
     const { made, page, ram, statusOf, drive } = await scene();
     const before = drive.bytes.slice();
     const entries = ram.allocate(PAGE);
-    ram.store(entries, list(page + PAGE, iova));
+    ram.store(entries, prpList(page + PAGE, iova));
     const wide = { cdw12: 23 };
     const attempts: NvmeCommand[] = [
       { ...read, prp1: iova },

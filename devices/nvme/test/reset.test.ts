@@ -1,38 +1,15 @@
 import { Command } from '@sidecard/core';
 import { GuestRam, NvmeDriver, PciBus, VfioUserClient, VfioUserPort } from '@sidecard/testing';
 import { describe, expect, test } from 'vitest';
-import { type Machine, pattern, started, ways } from './machine.ts';
-
-const read = { opcode: 2, nsid: 1 };
+import { type Machine, started, type Way, ways } from './machine.ts';
+import { askForStart, makeBusy, works } from './resets.ts';
 
 /** Reads that are at the drive, of two queues, and one not fetched yet. */
-async function busy(way: 'mapped' | 'messages') {
-  const made = await started(way);
-  const { driver, drive, queue, settle, ram } = made;
-  const second = await driver.createQueues(2);
-  const target = ram.allocate(0x8000);
-  drive.bytes.set(pattern(1 << 20));
-  drive.stalled = true;
-  for (let index = 0; index < 4; index++) {
-    for (const one of [queue, second]) one.submit({ ...read, prp1: target + index * 4096 });
-  }
-  settle();
-  return { ...made, second, target };
-}
+const busy = async (way: Way) => makeBusy(await started(way));
 
 /** A Function Level Reset whose answer nobody waits for: it comes when the requests have ended. */
 function postedReset({ client, handle }: Machine): void {
   client.regionWrite(7, handle.find(0x10)! + 8, Uint8Array.of(0, 0x80), true);
-}
-
-/** The device works as if nothing had been. */
-async function works({ driver, drive }: Machine): Promise<void> {
-  await driver.enable();
-  const queue = await driver.createQueues(1);
-  const data = pattern(4096, 9);
-  await driver.write(queue, 1, 64, data, { blockBytes: 512 });
-  expect(drive.bytes.subarray(64 * 512, 64 * 512 + 4096)).toEqual(data);
-  expect(await driver.read(queue, 1, 64, 4096, { blockBytes: 512 })).toEqual(data);
 }
 
 describe.each(ways)('resets whose answer the client does not wait for, %s memory', (way) => {
@@ -56,9 +33,7 @@ describe.each(ways)('resets whose answer the client does not wait for, %s memory
     postedReset(made);
     handle.setBusMaster(true);
     driver.registers.aqa = 0x001f_001f;
-    driver.registers.asq = ram.allocate(4096);
-    driver.registers.acq = ram.allocate(4096);
-    driver.registers.cc.value = (4 << 20) | (6 << 16) | 1;
+    askForStart({ driver, ram });
     settle();
     expect(driver.registers.csts.rdy).toBe(0);
     drive.stalled = false;

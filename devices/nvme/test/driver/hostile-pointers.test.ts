@@ -1,4 +1,4 @@
-import { encodeSgl, type NvmeCommand, SglType, sglPointer } from '@sidecard/testing';
+import { encodeSgl, type NvmeCommand, prpList, SglType, sglPointer } from '@sidecard/testing';
 import { describe, expect, test } from 'vitest';
 import { Status } from '../../src/status.ts';
 import { pattern, started, ways } from './machine.ts';
@@ -6,11 +6,6 @@ import { pattern, started, ways } from './machine.ts';
 const PAGE = 4096;
 const read = { opcode: 2, nsid: 1 };
 const write = { opcode: 1, nsid: 1 };
-
-/** Entries of a PRP list, or addresses of one. */
-function list(...entries: number[]): Uint8Array {
-  return new Uint8Array(BigUint64Array.from(entries, (entry) => BigInt(entry)).buffer);
-}
 
 describe.each(ways)('pointers to anywhere, %s memory', (way) => {
   async function scene() {
@@ -46,7 +41,7 @@ describe.each(ways)('pointers to anywhere, %s memory', (way) => {
     const iova = place(slot.function.bars[0]!.address);
     const before = drive.bytes.slice();
     const entries = ram.allocate(PAGE);
-    ram.store(entries, list(page + PAGE, iova));
+    ram.store(entries, prpList(page + PAGE, iova));
     const wide = { cdw12: 23 };
     const attempts: NvmeCommand[] = [
       { ...read, prp1: iova },
@@ -69,14 +64,14 @@ describe.each(ways)('pointers to anywhere, %s memory', (way) => {
   test('lists that point to themselves end with the data', async () => {
     const { statusOf, recovers, ram } = await scene();
     const loop = ram.allocate(PAGE);
-    ram.store(loop, list(...new Array(512).fill(loop)));
+    ram.store(loop, prpList(...new Array(512).fill(loop)));
     const all = { nsid: 1, prp1: loop, prp2: loop, cdw12: 2047 };
     // A page of data goes where the list is; what a write fetched is what there was.
     expect(await statusOf({ ...all, opcode: 1 })).toBe(Status.success);
     // The last entry that fits, so that each page of the list is one entry and the next page.
-    ram.store(loop + PAGE - 16, list(loop, loop));
+    ram.store(loop + PAGE - 16, prpList(loop, loop));
     expect(await statusOf({ ...all, opcode: 1, prp2: loop + PAGE - 16 })).toBe(Status.success);
-    ram.store(loop + PAGE - 8, list(loop + 8));
+    ram.store(loop + PAGE - 8, prpList(loop + 8));
     expect(await statusOf({ ...all, opcode: 1, prp2: loop + PAGE - 8 })).toBe(Status.invalidPrpOffset);
     // A read overwrites the list while it is used: it was copied before.
     expect([Status.success, Status.dataTransferError, Status.invalidPrpOffset]).toContain(

@@ -1,33 +1,12 @@
 import { AdminOpcode, NvmeDriver } from '@sidecard/testing';
 import { describe, expect, test } from 'vitest';
-import { type Machine, machine, pattern, started, ways } from './machine.ts';
+import { askForStart, makeBusy, works } from '../resets.ts';
+import { machine, started, type Way, ways } from './machine.ts';
 
 const read = { opcode: 2, nsid: 1 };
 
 /** Reads that are at the drive, of two queues, and one not fetched yet. */
-async function busy(way: 'mapped' | 'messages') {
-  const made = await started(way);
-  const { driver, drive, queue, settle, ram } = made;
-  const second = await driver.createQueues(2);
-  const target = ram.allocate(0x8000);
-  drive.bytes.set(pattern(1 << 20));
-  drive.stalled = true;
-  for (let index = 0; index < 4; index++) {
-    for (const one of [queue, second]) one.submit({ ...read, prp1: target + index * 4096 });
-  }
-  await settle();
-  return { ...made, second, target };
-}
-
-/** The device works as if nothing had been. */
-async function works({ driver, drive }: Pick<Machine, 'driver' | 'drive'>): Promise<void> {
-  await driver.enable();
-  const queue = await driver.createQueues(1);
-  const data = pattern(4096, 9);
-  await driver.write(queue, 1, 64, data, { blockBytes: 512 });
-  expect(drive.bytes.subarray(64 * 512, 64 * 512 + 4096)).toEqual(data);
-  expect(await driver.read(queue, 1, 64, 4096, { blockBytes: 512 })).toEqual(data);
-}
+const busy = async (way: Way) => makeBusy(await started(way));
 
 describe.each(ways)('resets with commands in flight, %s memory', (way) => {
   test('CC.EN: RDY falls only when the last of them has ended, and none is answered', async () => {
@@ -53,9 +32,7 @@ describe.each(ways)('resets with commands in flight, %s memory', (way) => {
     const made = await busy(way);
     const { driver, drive, settle, ram } = made;
     driver.registers.cc.value = 0;
-    driver.registers.asq = ram.allocate(4096);
-    driver.registers.acq = ram.allocate(4096);
-    driver.registers.cc.value = (4 << 20) | (6 << 16) | 1;
+    askForStart({ driver, ram });
     await settle();
     drive.stalled = false;
     await settle();
@@ -145,9 +122,7 @@ describe.each(ways)('resets with commands in flight, %s memory', (way) => {
     const made = await busy(way);
     const { driver, drive, settle, ram } = made;
     driver.registers.cc.value = 0;
-    driver.registers.asq = ram.allocate(4096);
-    driver.registers.acq = ram.allocate(4096);
-    driver.registers.cc.value = (4 << 20) | (6 << 16) | 1;
+    askForStart({ driver, ram });
     driver.registers.cc.shn = 1;
     await settle();
     drive.stalled = false;

@@ -1,5 +1,6 @@
 import { AdminOpcode, NvmeDriver } from '@sidecard/testing';
 import { describe, expect, test } from 'vitest';
+import { askForStart } from '../resets.ts';
 import { machine, pattern, started, ways } from './machine.ts';
 
 /** "NVMe", written to NSSR. */
@@ -81,9 +82,7 @@ describe.each(ways)('NVM subsystem reset (NSSR), %s memory', (way) => {
     await settle();
     driver.registers.nssr = key;
     driver.registers.aqa = 0x001f_001f;
-    driver.registers.asq = ram.allocate(4096);
-    driver.registers.acq = ram.allocate(4096);
-    driver.registers.cc.value = (4 << 20) | (6 << 16) | 1;
+    askForStart({ driver, ram });
     await settle();
     drive.stalled = false;
     await settle();

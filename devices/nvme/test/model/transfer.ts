@@ -1,4 +1,4 @@
-import { encodeSgl, type NvmeCommand, SglType, sglPointer } from '@sidecard/testing';
+import { encodeSgl, type NvmeCommand, prpList, SglType, sglPointer } from '@sidecard/testing';
 import { Status } from '../../src/status.ts';
 import { type GuestPages, type Opened, PAGE } from './guest-pages.ts';
 
@@ -150,7 +150,7 @@ function storeList(
     const here = rest.length <= room ? rest : [...rest.slice(0, room - 1), lists[index + 1]!];
     rest = rest.length <= room ? [] : rest.slice(room - 1);
     const at = page + PAGE - room * 8;
-    memory.store(at, new Uint8Array(BigUint64Array.from(here, (entry) => BigInt(entry)).buffer));
+    memory.store(at, prpList(...here));
   }
   return lists[0]! + PAGE - firstRoom * 8;
 }

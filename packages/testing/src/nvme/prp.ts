@@ -13,6 +13,11 @@ export interface PrpOptions {
   readonly listOffset?: number;
 }
 
+/** Entries of a PRP list as they are in memory, right or wrong. */
+export function prpList(...entries: readonly number[]): Uint8Array {
+  return new Uint8Array(BigUint64Array.from(entries, (entry) => BigInt(entry)).buffer);
+}
+
 /** Guest pages for `sizeBytes` and the PRP entries and lists that describe them (NVMe Base 2.0, 4.1.1). */
 export class PrpPages implements DataBuffer {
   readonly sizeBytes: number;
