@@ -87,7 +87,12 @@ export class CompletionInterrupts {
     if (!doorbells.polled || !this.level) return this.level;
     doorbells.lookAtHeads();
     if (!doorbells.shadow.enabled) return this.level;
-    for (const queue of queues.activeCompletion) if (this.#hasNews(queue)) doorbells.shadow.askForHead(queue);
+    for (const queue of queues.activeCompletion) {
+      if (!this.#hasNews(queue)) continue;
+      // And the next command, if the line comes up after its entry was consumed: then nothing is left that would make the guest access a BAR.
+      doorbells.shadow.askForTails(queue);
+      doorbells.shadow.askForHead(queue);
+    }
     return this.level;
   }
 

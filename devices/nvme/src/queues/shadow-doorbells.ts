@@ -151,6 +151,13 @@ export class ShadowDoorbells {
     this.lookAtHead(queue);
   }
 
+  /** Asks for a trapped write when commands are submitted that complete in this queue. What comes meanwhile is polled. */
+  askForTails(completions: CompletionQueue): void {
+    for (const queue of this.#controller.queues.active) {
+      if (queue.id !== 0 && queue.completions === completions) this.#poke(2 * queue.id, queue.tail);
+    }
+  }
+
   /** Asks for trapped writes from here on, and looks once more: false when something has come meanwhile. */
   arm(heads: boolean): boolean {
     const { queues } = this.#controller;
